@@ -1,0 +1,220 @@
+//! Trains and evaluates the embedded default classifier.
+
+mod baseline;
+mod calibration;
+mod data;
+mod disguise;
+mod error;
+mod fit;
+mod folds;
+mod lexicon;
+mod metrics;
+mod quantise;
+mod report;
+mod spelling;
+mod synth;
+
+use std::error::Error as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use classifiers_starter::Model;
+use classifiers_starter::training::{CATEGORIES, Knots};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::data::Row;
+use crate::error::Error;
+use crate::fit::Settings;
+use crate::folds::{Prepared, Raw};
+use crate::report::{Report, Side};
+
+/// Trains and evaluates the starter classifier.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Calibrates by leave-one-group-out, trains on everything, writes the weights.
+    Train {
+        #[command(flatten)]
+        data: Data,
+        /// Where to write the weights.
+        #[arg(long, default_value = "classifiers/starter/weights/starter.bin")]
+        weights: PathBuf,
+    },
+    /// Leave-one-group-out, beside the plain n-gram baseline on the same folds.
+    Evaluate {
+        #[command(flatten)]
+        data: Data,
+        /// Leave the baseline out.
+        #[arg(long)]
+        skip_baseline: bool,
+        /// Where to write the tables: Markdown, or JSON if the name ends in `.json`.
+        #[arg(long)]
+        out: Vec<PathBuf>,
+    },
+    /// Scores files of labelled rows with weights already made.
+    Score {
+        /// Files of gzipped JSON lines, none of them trained on.
+        files: Vec<PathBuf>,
+        /// The weights.
+        #[arg(long, default_value = "classifiers/starter/weights/starter.bin")]
+        weights: PathBuf,
+        /// Also train the plain baseline on this file, for comparison.
+        #[arg(long)]
+        baseline: Option<PathBuf>,
+        /// Where to write the tables: Markdown, or JSON if the name ends in `.json`.
+        #[arg(long)]
+        out: Vec<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Data {
+    /// Gzipped JSON lines to train on.
+    #[arg(long, default_value = "../shared/data/train/permissive.jsonl.gz")]
+    data: PathBuf,
+    /// Folds trained at the same time; changes the time, not the result.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut line = error.to_string();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                line = format!("{line}: {cause}");
+                source = cause.source();
+            }
+            let _ = writeln!(std::io::stderr(), "error: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Train { data, weights } => train(&data, &weights),
+        Command::Evaluate { data, skip_baseline, out } => evaluate(&data, skip_baseline, &out),
+        Command::Score { files, weights, baseline, out } => {
+            score(&files, &weights, baseline.as_deref(), &out)
+        }
+    }
+}
+
+/// Real rows, then our own.
+fn rows(path: &Path) -> Result<Vec<Row>, Error> {
+    let mut rows = data::read(path)?;
+    let templates = synth::Templates::new()?;
+    let carriers = synth::carrier_rows(&templates, &rows, synth::CARRIERS);
+    rows.extend(carriers);
+    rows.extend(synth::template_rows(&templates, synth::TEMPLATES));
+    Ok(rows)
+}
+
+fn train(data: &Data, weights: &Path) -> Result<(), Error> {
+    let rows = rows(&data.data)?;
+    let prepared = Prepared::new(&rows, lexicon::table()?, Settings::default());
+    let (raw, bar) = out_of_fold(&prepared, data.threads)?;
+    let (knots, factor) = calibration::knots(&rows, &raw);
+    let file = prepared.train(|_| true, knots, &bar);
+    bar.finish();
+    let model = Model::read(&file)?;
+    std::fs::write(weights, &file)
+        .map_err(|source| Error::Write { path: weights.into(), source })?;
+    say(&format!(
+        "revision {}, {} bytes; false-alarm rates tightened to {factor:.2} of their targets",
+        model.revision(),
+        file.len()
+    ));
+    Ok(())
+}
+
+fn out_of_fold(prepared: &Prepared<'_>, threads: usize) -> Result<(Raw, ProgressBar), Error> {
+    let folds = folds::groups(prepared.rows).len() as u64 + 1;
+    let visits = prepared.rows.len() as u64 * u64::from(prepared.settings.epochs) * folds;
+    let bar = bar(visits, "rows learned");
+    let raw = folds::ours(prepared, threads, &bar)?;
+    Ok((raw, bar))
+}
+
+fn evaluate(data: &Data, skip_baseline: bool, out: &[PathBuf]) -> Result<(), Error> {
+    let rows = rows(&data.data)?;
+    let prepared = Prepared::new(&rows, lexicon::table()?, Settings::default());
+    let (raw, bar_of_ours) = out_of_fold(&prepared, data.threads)?;
+    bar_of_ours.finish();
+    let (knots, factor) = calibration::knots(&rows, &raw);
+    let mut sides = vec![Side { name: "starter", raw: &raw }];
+    let plain;
+    if !skip_baseline {
+        let bar = bar(folds::groups(&rows).len() as u64, "baseline folds");
+        plain = folds::plain(&rows, data.threads, &bar)?;
+        bar.finish();
+        sides.push(Side { name: "baseline", raw: &plain });
+    }
+    say(&format!("false-alarm rates tightened to {factor:.2} of their targets"));
+    publish(&Report::new(&rows, sides, knots), out)
+}
+
+fn score(
+    files: &[PathBuf],
+    weights: &Path,
+    baseline: Option<&Path>,
+    out: &[PathBuf],
+) -> Result<(), Error> {
+    let bytes = std::fs::read(weights)
+        .map_err(|source| Error::Open { path: weights.into(), source })?;
+    let model = Model::read(&bytes)?;
+    let mut rows = Vec::new();
+    for file in files {
+        rows.extend(data::read(file)?);
+    }
+    let raw: Raw = rows.iter().map(|row| model.score(&row.text, row.tool).raw).collect();
+    let mut sides = vec![Side { name: "starter", raw: &raw }];
+    let plain;
+    if let Some(path) = baseline {
+        plain = folds::plain_on(&data::read(path)?, &rows);
+        sides.push(Side { name: "baseline", raw: &plain });
+    }
+    publish(&Report::new(&rows, sides, knots_of(&model)), out)
+}
+
+fn knots_of(model: &Model<'_>) -> [Knots; CATEGORIES] {
+    std::array::from_fn(|category| model.knots(category))
+}
+
+fn publish(report: &Report<'_>, out: &[PathBuf]) -> Result<(), Error> {
+    say(report.markdown());
+    for path in out {
+        let text = if path.extension().is_some_and(|e| e == "json") {
+            format!("{:#}\n", report.json())
+        } else {
+            report.markdown().to_owned()
+        };
+        std::fs::write(path, text).map_err(|source| Error::Write { path: path.into(), source })?;
+    }
+    Ok(())
+}
+
+/// A progress bar; shows itself on a terminal only.
+fn bar(length: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(what);
+    match ProgressStyle::with_template("{bar:40} {percent}% of {msg}, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn say(text: &str) {
+    // A closed pipe is the reader's choice, not an error.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,7 @@
+//! Everything the policy document promises, through the public API alone.
+
+mod broken;
+mod decide;
+mod example;
+mod library;
+mod support;

@@ -1,0 +1,132 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// A safety guardrail proxy: a sidecar in front of model APIs.
+///
+/// Every request and every answer is judged by classifiers, a policy decides, and every decision is recorded
+/// before anything leaves. Start with `portcullis demo`.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Args {
+    /// How to write the log (standard error). What is logged: environment variable PORTCULLIS_LOG.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "PORTCULLIS_LOG_FORMAT")]
+    pub(crate) log: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what the guard does: a stand-in model, the proxy, and a table of telling exchanges
+    Demo(DemoArgs),
+    /// Guard a model server
+    Serve(ServeArgs),
+    /// Judge texts from standard input, one JSON object or plain text per line
+    ///
+    /// A line is `{"text": "...", "role": "user|assistant|tool"}` or plain text (a user's). For each line comes
+    /// one line of JSON: every category's score, the policy's action and what it is because of.
+    Classify(ClassifyArgs),
+    /// Check a policy file: everything that is wrong with it, with line and remedy
+    Check(PolicyFileArgs),
+    /// Run the tests that a policy file contains
+    Test(PolicyFileArgs),
+    /// Print a policy that comes with the program, to start your own from
+    Policy(PolicyArgs),
+    /// Look into the audit log
+    Audit(AuditArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Show the table and exit, instead of serving on for your own requests
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Where the demo's proxy listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// The model server: http://127.0.0.1:8000, or a base URL such as https://api.example.com/v1
+    #[arg(long, value_name = "URL", env = "PORTCULLIS_UPSTREAM")]
+    pub(crate) upstream: Option<String>,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A policy file, or one that comes with the program: default, strict, observe [default: default]
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) policy: Option<String>,
+    /// Where decisions are recorded [default: portcullis-audit]
+    #[arg(long, value_name = "DIR", env = "PORTCULLIS_AUDIT_DIR")]
+    pub(crate) audit_dir: Option<PathBuf>,
+    /// Settings of the server (server.yaml); arguments and environment win over it
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClassifyArgs {
+    /// A policy file, or one that comes with the program
+    #[arg(long, value_name = "FILE|NAME", default_value = "default")]
+    pub(crate) policy: String,
+    /// Take every line as a JSON object; a line that is not one is an error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PolicyFileArgs {
+    /// A policy file, or one that comes with the program: default, strict, observe
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) file: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PolicyArgs {
+    /// Which one: default, strict or observe
+    #[arg(default_value = "default")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check every record and the chain between them; name the first that is not as it was written
+    Verify {
+        /// The audit directory
+        dir: PathBuf,
+    },
+    /// Show the newest decisions
+    Tail {
+        /// The audit directory
+        dir: PathBuf,
+        /// How many records to show first
+        #[arg(short = 'n', long, default_value_t = 20)]
+        lines: u64,
+        /// Go on showing decisions as they are made
+        #[arg(short, long)]
+        follow: bool,
+        /// Print the records as they stand in the log, as JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+}

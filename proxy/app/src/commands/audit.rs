@@ -1,0 +1,151 @@
+//! `portcullis audit`
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use proxy_audit::{Closed, Entry, Follower, ReadError, Record, verify};
+
+use crate::args::{AuditArgs, AuditCommand};
+use crate::failure::Failure;
+
+/// How often `tail --follow` looks for new records.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs one of the audit commands.
+pub(crate) fn run(args: &AuditArgs) -> Result<ExitCode, Failure> {
+    match &args.command {
+        AuditCommand::Verify { dir } => run_verify(dir),
+        AuditCommand::Tail { dir, lines, follow, json } => tail(dir, *lines, *follow, *json),
+    }
+}
+
+fn unreadable(dir: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::environment(format!("the audit log in {} cannot be read", dir.display()), error)
+}
+
+fn run_verify(dir: &Path) -> Result<ExitCode, Failure> {
+    match verify(dir) {
+        Ok(report) => {
+            println!("{}: every record is as it was written", dir.display());
+            println!(
+                "  records    {} in {} segments, {} bytes",
+                report.records, report.segments, report.bytes
+            );
+            println!(
+                "  exchanges  {} opened, {} closed, {} abandoned, {} still open",
+                report.opened, report.closed, report.abandoned, report.still_open
+            );
+            if let (Some(first), Some(last)) = (report.first_time, report.last_time) {
+                println!("  time       {first} to {last}");
+            }
+            println!("  ending     {}", report.ending);
+            println!("  head       {} at record {}", report.head, report.head_seq);
+            println!(
+                "Note the head down elsewhere: it shows later whether records were removed from the end."
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(ReadError::Damaged(fault)) => {
+            println!("{}: {fault}", dir.display());
+            Err(Failure::SaidNo)
+        }
+        Err(error) => Err(unreadable(dir, &error)),
+    }
+}
+
+fn tail(dir: &Path, lines: u64, follow: bool, json: bool) -> Result<ExitCode, Failure> {
+    let mut follower = Follower::last(dir, lines).map_err(|error| unreadable(dir, &error))?;
+    loop {
+        for entry in &mut follower {
+            let entry = entry.map_err(|error| unreadable(dir, &error))?;
+            if json {
+                println!("{}", as_json(&entry)?);
+            } else if let Some(line) = as_line(&entry) {
+                println!("{line}");
+            }
+        }
+        if !follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn as_json(entry: &Entry) -> Result<String, Failure> {
+    #[derive(serde::Serialize)]
+    struct Line<'a, R> {
+        seq: u64,
+        kind: &'static str,
+        #[serde(flatten)]
+        record: &'a R,
+    }
+    let seq = entry.seq;
+    let line = match &entry.record {
+        Record::Started(record) => serde_json::to_string(&Line { seq, kind: "started", record }),
+        Record::Opened(record) => serde_json::to_string(&Line { seq, kind: "opened", record }),
+        Record::Closed(record) => {
+            serde_json::to_string(&Line { seq, kind: "closed", record: &**record })
+        }
+        Record::Abandoned(record) => {
+            serde_json::to_string(&Line { seq, kind: "abandoned", record })
+        }
+        Record::Sealed(record) => serde_json::to_string(&Line { seq, kind: "sealed", record }),
+        _ => serde_json::to_string(&serde_json::json!({ "seq": seq, "kind": "unknown" })),
+    };
+    line.map_err(|error| Failure::environment("a record cannot be printed", &error))
+}
+
+/// One line for a person. An opened record says nothing yet that its end will not say.
+fn as_line(entry: &Entry) -> Option<String> {
+    match &entry.record {
+        Record::Closed(closed) => Some(closed_line(closed)),
+        Record::Abandoned(abandoned) => Some(format!(
+            "{}  {:<17}  -    a crash ended it  {}",
+            abandoned.time, "abandoned", abandoned.id
+        )),
+        Record::Started(started) => {
+            Some(format!("{}  -- started ({}) --", started.time, started.reason))
+        }
+        Record::Sealed(sealed) => Some(format!("{}  -- sealed --", sealed.time)),
+        _ => None,
+    }
+}
+
+fn closed_line(closed: &Closed) -> String {
+    let why = because(closed);
+    let model = closed.model.as_deref().map(printable).unwrap_or_default();
+    format!(
+        "{}  {:<17}  {:<3}  {:<28}  {:<20}  {:>8.1} ms  {}",
+        closed.time,
+        closed.outcome.as_str(),
+        closed.status,
+        why,
+        model,
+        closed.timing_ms.total,
+        closed.id
+    )
+}
+
+/// What led to the outcome of a closed record: `input: jailbreak`, or the reason of a refusal.
+pub(crate) fn because(closed: &Closed) -> String {
+    let rulings = [("input", &closed.input), ("output", &closed.output)];
+    let found = rulings
+        .into_iter()
+        .filter_map(|(direction, ruling)| {
+            let names: Vec<&str> = ruling.as_ref()?.because.iter().map(AsRef::as_ref).collect();
+            (!names.is_empty()).then(|| format!("{direction}: {}", names.join(", ")))
+        })
+        .collect::<Vec<_>>()
+        .join("; ");
+    if found.is_empty() {
+        closed.reason.as_deref().map(printable).unwrap_or_default()
+    } else {
+        found
+    }
+}
+
+/// Text from outside without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,191 @@
+//! Settings of the server: what the operator gives, and what the program starts with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use policies::{Policy, library};
+use proxy_stack::{Limits, Target};
+use serde::Deserialize;
+
+use crate::args::ServeArgs;
+use crate::failure::Failure;
+
+/// Loopback only: whoever wants others to connect says so.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// In the current directory, so that a first try leaves nothing elsewhere.
+const AUDIT_DIR: &str = "portcullis-audit";
+/// What decides unless a policy is named.
+const POLICY: &str = "default";
+/// How long answers under way may take after the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// `server.yaml` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<SocketAddr>,
+    upstream: Option<UpstreamFile>,
+    policy: Option<String>,
+    audit: AuditFile,
+    tls: Option<TlsFile>,
+    instance: Option<String>,
+    limits: LimitsFile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpstreamFile {
+    url: String,
+    /// Holds the upstream's API key; without it each caller's own is passed on.
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AuditFile {
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsFile {
+    cert_file: PathBuf,
+    key_file: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LimitsFile {
+    request_bytes: Option<usize>,
+    request_seconds: Option<u64>,
+    answer_bytes: Option<usize>,
+    upstream_seconds: Option<u64>,
+    upstream_idle_seconds: Option<u64>,
+    concurrent: Option<usize>,
+    drain_seconds: Option<u64>,
+}
+
+/// Everything the server needs, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) target: Target,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) audit_dir: PathBuf,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) instance: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) drain: Duration,
+}
+
+/// Where the listener's certificate and key are (PEM).
+#[derive(Debug)]
+pub(crate) struct Tls {
+    pub(crate) cert_file: PathBuf,
+    pub(crate) key_file: PathBuf,
+}
+
+impl Config {
+    /// Puts arguments, environment and file together; the file gives way.
+    pub(crate) fn load(args: &ServeArgs) -> Result<Self, Failure> {
+        let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let key_file = file.upstream.as_ref().and_then(|upstream| upstream.key_file.clone());
+        let url = args.upstream.clone().or(file.upstream.map(|upstream| upstream.url)).ok_or_else(|| {
+            Failure::Usage(
+                "no model server to guard: give --upstream URL, or `upstream: { url: ... }` in --config FILE"
+                    .to_owned(),
+            )
+        })?;
+        let key = key_file.as_deref().map(read_key).transpose()?;
+        let target = Target::parse(&url, key.as_deref())
+            .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
+        Ok(Self {
+            listen: args.listen.or(file.listen).unwrap_or(LISTEN),
+            target,
+            policy: Arc::new(policy(
+                args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY),
+            )?),
+            audit_dir: args
+                .audit_dir
+                .clone()
+                .or(file.audit.dir)
+                .unwrap_or_else(|| AUDIT_DIR.into()),
+            tls: file.tls.map(|tls| Tls { cert_file: tls.cert_file, key_file: tls.key_file }),
+            instance: file
+                .instance
+                .or_else(host_name)
+                .unwrap_or_else(|| "portcullis".to_owned())
+                .into(),
+            limits: limits(&file.limits),
+            drain: file.limits.drain_seconds.map_or(DRAIN, Duration::from_secs),
+        })
+    }
+}
+
+fn limits(file: &LimitsFile) -> Limits {
+    let base = Limits::default();
+    let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
+    Limits {
+        request_bytes: file.request_bytes.unwrap_or(base.request_bytes),
+        request_time: seconds(file.request_seconds, base.request_time),
+        answer_bytes: file.answer_bytes.unwrap_or(base.answer_bytes),
+        upstream_time: seconds(file.upstream_seconds, base.upstream_time),
+        upstream_idle: seconds(file.upstream_idle_seconds, base.upstream_idle),
+        concurrent: file.concurrent.unwrap_or(base.concurrent),
+        keep_alive: base.keep_alive,
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, Failure> {
+    let text = read(path)?;
+    serde_saphyr::from_str(&text).map_err(|error| {
+        Failure::Environment(format!("{} is not a server configuration:\n{error}", path.display()))
+    })
+}
+
+fn read_key(path: &Path) -> Result<String, Failure> {
+    Ok(read(path)?.trim().to_owned())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::environment(format!("{} cannot be read", path.display()), &error))
+}
+
+fn host_name() -> Option<String> {
+    let name =
+        std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok())?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The source of a policy: of one that comes with the program if `name` is its name, else of the file `name`.
+pub(crate) fn policy_source(name: &str) -> Result<String, Failure> {
+    if let Some(source) = library::by_name(name) {
+        return Ok(source.to_owned());
+    }
+    std::fs::read_to_string(name).map_err(|error| {
+        Failure::environment(
+            format!("the policy `{name}` is neither default, strict, observe nor a file that can be read"),
+            &error,
+        )
+    })
+}
+
+/// Reads a policy; warnings go to the log.
+pub(crate) fn policy(name: &str) -> Result<Policy, Failure> {
+    let source = policy_source(name)?;
+    match Policy::parse(&source, name) {
+        Ok((policy, warnings)) => {
+            for warning in warnings.iter() {
+                tracing::warn!(policy = name, line = warning.line, "{}", warning.message);
+            }
+            Ok(policy)
+        }
+        Err(diagnostics) => {
+            Err(Failure::Environment(format!("the policy cannot be used\n\n{diagnostics}")))
+        }
+    }
+}

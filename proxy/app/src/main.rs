@@ -1,0 +1,32 @@
+//! The `portcullis` binary.
+
+mod args;
+mod commands;
+mod config;
+mod demo;
+mod failure;
+mod listener;
+mod logging;
+mod registry;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    logging::start(args.log, matches!(args.command, Command::Serve(_)));
+    let result = match args.command {
+        Command::Serve(args) => commands::serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Classify(args) => commands::classify::run(&args),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Test(args) => commands::test::run(&args),
+        Command::Policy(args) => commands::policy::run(&args),
+        Command::Audit(args) => commands::audit::run(&args),
+    };
+    result.unwrap_or_else(|failure| failure.report())
+}

@@ -1,0 +1,27 @@
+//! Which classifiers run: the only file that names them.
+
+use classifiers_batching::{InProcess, VerdictCacheLayer};
+use classifiers_core::{Backend, BoxClassify, TestTriggers};
+use classifiers_starter::Starter;
+use proxy_stack::{Check, Panel};
+use tower::Layer;
+
+use crate::failure::Failure;
+
+/// Verdicts that are remembered for each classifier: about 1 KB each.
+const REMEMBERED_VERDICTS: usize = 8192;
+
+/// The classifiers that come with the program.
+pub(crate) fn panel() -> Result<Panel, Failure> {
+    let starter = Starter::embedded()
+        .map_err(|error| Failure::environment("the embedded classifier cannot be used", &error))?;
+    let id = starter.id().clone();
+    let cached = VerdictCacheLayer::new(REMEMBERED_VERDICTS).layer(InProcess::new(starter));
+    let triggers = TestTriggers::new();
+    let triggers_id = triggers.id().clone();
+    Ok(Panel::new([
+        Check::new(id, BoxClassify::new(cached)),
+        // Not cached: finding a string is faster than looking it up.
+        Check::new(triggers_id, BoxClassify::new(InProcess::new(triggers))),
+    ]))
+}

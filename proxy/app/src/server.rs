@@ -1,0 +1,70 @@
+//! A running guard: journal, classifiers, policy, upstream and listener put together.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use proxy_audit::{Journal, Options};
+use proxy_stack::{Parts, Upstream, stack};
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::listener::Listener;
+use crate::registry;
+
+/// A guard that listens, and what must be closed when it stops.
+pub(crate) struct Server {
+    listener: Listener,
+    config: Config,
+    journal: Arc<Journal>,
+    upstream: Upstream,
+    panel: proxy_stack::Panel,
+}
+
+impl Server {
+    /// Gets everything ready; from then on connections are queued.
+    pub(crate) async fn start(config: Config) -> Result<Self, Failure> {
+        let panel = registry::panel()?;
+        let upstream = Upstream::new(config.target.clone(), config.limits.upstream_time)
+            .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
+        let journal = Arc::new(open_journal(&config.audit_dir)?);
+        let listener = Listener::bind(config.listen, config.tls.as_ref()).await?;
+        Ok(Self { listener, config, journal, upstream, panel })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> Result<SocketAddr, Failure> {
+        self.listener.address()
+    }
+
+    /// Serves until `stop`; returns when every answer has left and the audit log is sealed.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+        let Self { listener, config, journal, upstream, panel } = self;
+        let gate = stack(Parts {
+            journal: Arc::clone(&journal),
+            instance: config.instance,
+            policy: config.policy,
+            panel,
+            limits: config.limits,
+            upstream,
+        });
+        listener.serve(gate, stop, config.drain).await;
+        journal
+            .close()
+            .map_err(|error| Failure::environment("the audit log could not be sealed", &error))
+    }
+}
+
+fn open_journal(dir: &Path) -> Result<Journal, Failure> {
+    let (journal, recovery) = Journal::open(dir, &Options::default()).map_err(|error| {
+        Failure::environment(format!("the audit log in {} cannot be opened", dir.display()), &error)
+    })?;
+    if !recovery.abandoned.is_empty() || recovery.torn_bytes > 0 {
+        tracing::warn!(
+            abandoned = recovery.abandoned.len(),
+            torn_bytes = recovery.torn_bytes,
+            "the audit log was not closed properly; exchanges without an end are marked abandoned"
+        );
+    }
+    Ok(journal)
+}

@@ -1,0 +1,129 @@
+//! Reading a line back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::fault::Problem;
+use crate::line::{self, Digest};
+use crate::record::{Closed, Opened, Text};
+use crate::words::StartReason;
+
+/// One line of a journal: a record and its place in the chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Number of the record, from 1, without gaps.
+    pub seq: u64,
+    /// Hash of the record before.
+    pub prev: Digest,
+    /// Hash of this record; it matches the line's bytes.
+    pub hash: Digest,
+    /// What the line says.
+    pub record: Record,
+}
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Record {
+    /// A segment begins, or a process has opened the journal.
+    Started(Started),
+    /// A request was accepted.
+    Opened(Opened),
+    /// A request has ended, with a decision.
+    Closed(Box<Closed>),
+    /// A request that was open when the process died.
+    Abandoned(Abandoned),
+    /// The journal was closed in order.
+    Sealed(Sealed),
+    /// A kind of a newer version.
+    Unknown {
+        /// The field `kind`.
+        kind: String,
+    },
+}
+
+/// A segment begins, or a process has opened the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// When.
+    #[serde(with = "crate::json::time")]
+    pub time: Timestamp,
+    /// Why.
+    pub reason: StartReason,
+    /// Version of the program that wrote it.
+    pub software: Text,
+    /// Ids of the requests that are open here, in ascending order.
+    pub open: Vec<Uuid>,
+}
+
+/// A request that was open when the process died: its answer, if any, never left with a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// The id of the [`Opened`] record.
+    pub id: Uuid,
+    /// When the restart found it.
+    #[serde(with = "crate::json::time")]
+    pub time: Timestamp,
+}
+
+/// The journal was closed in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// When.
+    #[serde(with = "crate::json::time")]
+    pub time: Timestamp,
+    /// How many requests were still open.
+    pub still_open: u64,
+}
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    kind: std::borrow::Cow<'a, str>,
+}
+
+impl Entry {
+    /// Reads a line, given without its newline, and checks its hash. Fields and kinds of a newer
+    /// version are passed over.
+    ///
+    /// # Errors
+    /// What is wrong with the line. Its place in the chain is not looked at; [`crate::verify`] does.
+    pub fn from_line(line: &[u8]) -> Result<Self, Problem> {
+        let links = line::check(line)?;
+        let unreadable = |error: serde_json::Error| Problem::Unreadable { why: error.to_string() };
+        let Kind { seq, kind } = serde_json::from_slice(line).map_err(unreadable)?;
+        let record = match kind.as_ref() {
+            "started" => serde_json::from_slice(line).map(Record::Started),
+            "opened" => serde_json::from_slice(line).map(Record::Opened),
+            "closed" => serde_json::from_slice(line).map(Record::Closed),
+            "abandoned" => serde_json::from_slice(line).map(Record::Abandoned),
+            "sealed" => serde_json::from_slice(line).map(Record::Sealed),
+            _ => Ok(Record::Unknown { kind: kind.into_owned() }),
+        };
+        let record = record.map_err(unreadable)?;
+        Ok(Self { seq, prev: links.prev, hash: links.hash, record })
+    }
+}
+
+/// What is written: the same fields behind their `kind`.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Body<'a> {
+    Started(&'a Started),
+    Opened(&'a Opened),
+    Closed(&'a Closed),
+    Abandoned(&'a Abandoned),
+    Sealed(&'a Sealed),
+}
+
+impl Body<'_> {
+    /// The inside of the JSON object, without its braces, in place of what `out` held.
+    pub(crate) fn render<'out>(&self, out: &'out mut Vec<u8>) -> serde_json::Result<&'out [u8]> {
+        out.clear();
+        crate::json::write(out, self)?;
+        let inside = out.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+        Ok(inside.unwrap_or_default())
+    }
+}

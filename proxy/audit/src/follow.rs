@@ -1,0 +1,170 @@
+//! Reading a journal for display, also while it grows.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::disk::{Disk, RealDisk};
+use crate::entry::Entry;
+use crate::error::ReadError;
+use crate::fault::Fault;
+use crate::segment::{self, Lines, Piece};
+
+/// Bytes read at once while looking for lines from the end.
+const BLOCK_BYTES: u64 = 64 << 10;
+
+/// The last `count` records of the journal in `dir`, oldest first.
+///
+/// # Errors
+/// As [`Follower::last`], and the first line that is not a sound record.
+pub fn tail(dir: &Path, count: u64) -> Result<Vec<Entry>, ReadError> {
+    Follower::last(dir, count)?.collect()
+}
+
+/// Reads records one after the other, over all segments.
+///
+/// As an iterator it yields `None` when it has caught up with the writer; asked again later, it goes
+/// on with what was written since. Each record's own hash is checked, the chain is not: that is
+/// [`crate::verify`]'s work. A line that is not sound yields an error, and the next call goes on
+/// behind it.
+pub struct Follower {
+    disk: RealDisk,
+    segment: String,
+    /// Where the next line begins.
+    offset: u64,
+    lines: Option<Lines>,
+    /// A later segment, once it was seen: nothing is added to this one any more.
+    next_segment: Option<String>,
+}
+
+impl Follower {
+    /// Begins with the oldest record.
+    ///
+    /// # Errors
+    /// [`ReadError::NoJournal`] if there is none, [`ReadError::Io`] if it cannot be read.
+    pub fn first(dir: &Path) -> Result<Self, ReadError> {
+        let disk = RealDisk::new(dir);
+        match segments(&disk)?.into_iter().next() {
+            Some(segment) => Ok(Self::at(disk, segment, 0)),
+            None => Err(ReadError::NoJournal { dir: dir.into() }),
+        }
+    }
+
+    /// Begins `count` records before the end, or with the oldest one if there are fewer. Reads only
+    /// as much of the end as that takes.
+    ///
+    /// # Errors
+    /// As [`Follower::first`].
+    pub fn last(dir: &Path, count: u64) -> Result<Self, ReadError> {
+        let disk = RealDisk::new(dir);
+        let mut wanted = count;
+        let mut start = None;
+        for name in segments(&disk)?.into_iter().rev() {
+            let (offset, found) =
+                from_end(&disk, &name, wanted).map_err(|e| io(&disk, &name, e))?;
+            wanted = wanted.saturating_sub(found);
+            start = Some((name, offset));
+            if wanted == 0 {
+                break;
+            }
+        }
+        match start {
+            Some((segment, offset)) => Ok(Self::at(disk, segment, offset)),
+            None => Err(ReadError::NoJournal { dir: dir.into() }),
+        }
+    }
+
+    fn at(disk: RealDisk, segment: String, offset: u64) -> Self {
+        Self { disk, segment, offset, lines: None, next_segment: None }
+    }
+
+    /// The next record, or `None` if the writer has not finished one yet.
+    fn advance(&mut self) -> Result<Option<Entry>, ReadError> {
+        loop {
+            if let Some(line) = self.line()? {
+                return line.map(Some).map_err(|fault| ReadError::Damaged(Box::new(fault)));
+            }
+            match self.next_segment.take() {
+                Some(next) => {
+                    let disk = RealDisk::new(self.disk.dir());
+                    *self = Self::at(disk, next, 0);
+                }
+                // Look for a later segment, then once more at the end of this one: what was added
+                // between the two looks must not be passed over.
+                None => {
+                    let mut later = segments(&self.disk)?.into_iter();
+                    self.next_segment = later.find(|name| *name > self.segment);
+                    if self.next_segment.is_none() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the next whole line of this segment, if there is one.
+    fn line(&mut self) -> Result<Option<Result<Entry, Fault>>, ReadError> {
+        let fail = |error| io(&self.disk, &self.segment, error);
+        let mut lines = match self.lines.take() {
+            Some(lines) => lines,
+            None => {
+                let source = self.disk.read(&self.segment, self.offset).map_err(fail)?;
+                Lines::new(source, self.offset)
+            }
+        };
+        let (length, entry) = match lines.next().map_err(fail)? {
+            Piece::Line(line) => (line.len() as u64 + 1, Entry::from_line(line)),
+            // An unfinished line is read again from its beginning next time.
+            Piece::Torn(_) | Piece::TooLong | Piece::End => return Ok(None),
+        };
+        let offset = self.offset;
+        self.offset += length;
+        self.lines = Some(lines);
+        let (segment, line, seq) = (self.segment.clone(), None, None);
+        Ok(Some(entry.map_err(|problem| Fault { segment, line, offset, seq, problem })))
+    }
+}
+
+impl Iterator for Follower {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.advance().transpose()
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower")
+            .field("segment", &self.segment)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}
+
+fn segments(disk: &RealDisk) -> Result<Vec<String>, ReadError> {
+    disk.files().map(segment::sorted).map_err(|error| io(disk, "", error))
+}
+
+fn io(disk: &RealDisk, name: &str, source: io::Error) -> ReadError {
+    ReadError::Io { path: disk.dir().join(name), source }
+}
+
+/// Where the last `wanted` whole lines of a file begin, and how many there are.
+fn from_end(disk: &RealDisk, name: &str, wanted: u64) -> io::Result<(u64, u64)> {
+    let mut end = disk.length(name)?;
+    // A line begins behind a newline, so the newline before the first wanted line is looked for.
+    let mut newlines = 0;
+    while end > 0 {
+        let begin = end.saturating_sub(BLOCK_BYTES);
+        let mut block = Vec::new();
+        disk.read(name, begin)?.take(end - begin).read_to_end(&mut block)?;
+        for (index, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            newlines += 1;
+            if newlines > wanted {
+                return Ok((begin + index as u64 + 1, wanted));
+            }
+        }
+        end = begin;
+    }
+    Ok((0, newlines))
+}

@@ -1,0 +1,195 @@
+//! The journal as its callers see it.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use crate::disk::{Disk, RealDisk};
+use crate::entry::Body;
+use crate::error::JournalError;
+use crate::limits;
+use crate::line::{FRAME_BYTES, LINE_BYTES};
+use crate::queue::{Shared, Step};
+use crate::receipt::{Promise, Receipt};
+use crate::record::{Closed, Opened};
+use crate::recover::{self, Recovery};
+use crate::syncer;
+use crate::writer::{Staged, Writer};
+
+/// Default size of a segment, in bytes: a restart reads one in well under a second.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Default limit of the queue, in bytes: some 30 000 records, seconds of load on a slow disk.
+const QUEUE_BYTES: usize = 32 << 20;
+
+/// A scratch buffer beyond this many bytes is given back instead of kept for the next record.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// Where a thread renders its records, reused so that appending does not allocate.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What an operator may want to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes after which a new segment is begun. A restart reads one segment.
+    pub segment_bytes: u64,
+    /// Bytes of records that may wait for the disk. New requests are refused at half of it, so that
+    /// the decisions about accepted ones still find room.
+    pub queue_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { segment_bytes: SEGMENT_BYTES, queue_bytes: QUEUE_BYTES }
+    }
+}
+
+/// An open journal. Appending never blocks and needs no particular runtime.
+///
+/// Dropping it closes it, which blocks until everything is on the disk; prefer [`Journal::close`],
+/// which says whether that worked.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    syncer: JoinHandle<()>,
+    /// Released after both threads have ended.
+    _lock: Box<dyn Send>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, creating it if need be, and gets it ready: an unfinished last
+    /// line is moved aside and requests without an end are marked abandoned. Reads the last segment.
+    /// Blocks; when it returns, its own first records are on the disk.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] if another process has the directory, [`JournalError::Damaged`] if
+    /// its last segment is not sound, [`JournalError::Directory`] if the system refuses.
+    pub fn open(dir: &Path, options: &Options) -> Result<(Self, Recovery), JournalError> {
+        Self::open_on(Arc::new(RealDisk::new(dir)), options)
+    }
+
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        options: &Options,
+    ) -> Result<(Self, Recovery), JournalError> {
+        let unusable = |during, error| recover::unusable(&*disk, during, error);
+        disk.prepare().map_err(|error| unusable("creating it", error))?;
+        let lock = disk.lock().map_err(|error| unusable("locking it", error))?;
+        let lock = lock.ok_or_else(|| JournalError::Locked { dir: disk.dir().into() })?;
+        let recovered = recover::recover(&*disk)?;
+        let shared = Arc::new(Shared::new(options.queue_bytes));
+        let (reason, mut report) = (recovered.reason, recovered.report.clone());
+        let mut writer = Writer {
+            disk: Arc::clone(&disk),
+            shared: Arc::clone(&shared),
+            head: recovered.head(),
+            filled: recovered.segment.length,
+            segment: recovered.segment,
+            ledger: recovered.scan.ledger,
+            segment_bytes: options.segment_bytes,
+            staged: Staged::default(),
+        };
+        report.abandoned =
+            writer.begin(reason).map_err(|error| unusable("writing its first records", error))?;
+        let threads = start(&shared, writer, lock)
+            .map_err(|error| unusable("starting its threads", error))?;
+        Ok((Self { shared, threads: Mutex::new(Some(threads)) }, report))
+    }
+
+    /// Appends that a request was accepted. Refusals come through the receipt.
+    pub fn append_opened(&self, opened: &Opened) -> Receipt {
+        self.append(&Body::Opened(opened), Step::Open(opened.id))
+    }
+
+    /// Appends how a request ended. Refusals come through the receipt.
+    pub fn append_closed(&self, closed: &Closed) -> Receipt {
+        let closed = limits::within(closed);
+        self.append(&Body::Closed(&closed), Step::Close(closed.id))
+    }
+
+    /// The caller's thread renders its own record, so the one writer is left with copying, hashing
+    /// and writing.
+    fn append(&self, body: &Body<'_>, step: Step) -> Receipt {
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        let receipt = match body.render(&mut scratch) {
+            Ok(body) if body.len() > LINE_BYTES - FRAME_BYTES => refused(JournalError::TooLong),
+            Ok(body) => self.shared.push(body, step),
+            Err(error) => refused(JournalError::failed("encoding a record", error.into())),
+        };
+        if scratch.capacity() <= SCRATCH_BYTES {
+            // It fails only while the thread ends, when there is nothing to keep it for.
+            SCRATCH.try_with(|cell| cell.set(scratch)).unwrap_or_default();
+        }
+        receipt
+    }
+
+    /// Whether the journal still takes records.
+    ///
+    /// # Errors
+    /// The failure that ended it: the proxy must not accept requests any more.
+    pub fn health(&self) -> Result<(), JournalError> {
+        self.shared.health()
+    }
+
+    /// Writes and syncs everything that was appended, ends the journal with a `sealed` record and
+    /// gives up the directory. Blocks until that is done; a second call has nothing to do.
+    ///
+    /// # Errors
+    /// The failure that ended the journal, now or earlier: it is then not sealed.
+    pub fn close(&self) -> Result<(), JournalError> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Threads { writer, syncer, _lock }) = threads {
+            self.shared.queue.close();
+            // A thread that panicked has failed the journal before it ended.
+            drop(writer.join());
+            self.shared.syncs.stop();
+            drop(syncer.join());
+        }
+        self.shared.health()
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        drop(self.close());
+    }
+}
+
+fn refused(error: JournalError) -> Receipt {
+    let (promise, receipt) = Promise::new();
+    promise.fail(error);
+    receipt
+}
+
+fn start(shared: &Arc<Shared>, writer: Writer, lock: Box<dyn Send>) -> std::io::Result<Threads> {
+    let syncs = Arc::clone(shared);
+    let syncer = Builder::new().name("audit-sync".into()).spawn(move || syncer::run(&syncs))?;
+    match Builder::new().name("audit-write".into()).spawn(move || writer.run()) {
+        Ok(writer) => Ok(Threads { writer, syncer, _lock: lock }),
+        Err(error) => {
+            shared.syncs.stop();
+            drop(syncer.join());
+            Err(error)
+        }
+    }
+}
+
+impl std::fmt::Debug for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Threads")
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("health", &self.health()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,174 @@
+//! From any number of callers to the one writer, under a short lock.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use uuid::Uuid;
+
+use crate::error::JournalError;
+use crate::receipt::{Promise, Receipt};
+use crate::syncer::SyncQueue;
+
+/// What the threads of one journal share.
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) syncs: SyncQueue,
+    /// The first failure, for good.
+    health: OnceLock<JournalError>,
+}
+
+impl Shared {
+    pub(crate) fn new(queue_bytes: usize) -> Self {
+        Self {
+            queue: Queue::new(queue_bytes),
+            syncs: SyncQueue::default(),
+            health: OnceLock::new(),
+        }
+    }
+
+    /// # Errors
+    /// The failure that ended the journal.
+    pub(crate) fn health(&self) -> Result<(), JournalError> {
+        self.health.get().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    /// Ends the journal: whatever is on its way fails, and so does whatever comes.
+    ///
+    /// The failure is set before the queues are emptied under their locks, so an append either sees
+    /// it or is emptied.
+    pub(crate) fn fail(&self, error: JournalError) {
+        let error = self.health.get_or_init(|| error);
+        self.queue.fail(error);
+        self.syncs.fail(error);
+    }
+
+    /// Hands over a record's body and what it does to the books.
+    pub(crate) fn push(&self, body: &[u8], step: Step) -> Receipt {
+        let (promise, receipt) = Promise::new();
+        let mut inner = self.queue.lock();
+        let refusal = match self.health.get() {
+            Some(failure) => Some(failure.clone()),
+            None if inner.closing => Some(JournalError::Closed),
+            None if !self.queue.has_room(&inner, body.len(), step) => {
+                Some(JournalError::Overloaded)
+            }
+            None => None,
+        };
+        if let Some(refusal) = refusal {
+            drop(inner);
+            promise.fail(refusal);
+            return receipt;
+        }
+        inner.batch.bytes.extend_from_slice(body);
+        inner.batch.pending.push_back(Pending { length: body.len(), step, promise });
+        let idle = mem::take(&mut inner.writer_idle);
+        drop(inner);
+        if idle {
+            self.queue.filled.notify_one();
+        }
+        receipt
+    }
+}
+
+/// What a record does to the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Open(Uuid),
+    Close(Uuid),
+}
+
+/// A record on its way to the writer. Its body is the next `length` bytes of the batch.
+pub(crate) struct Pending {
+    pub(crate) length: usize,
+    pub(crate) step: Step,
+    pub(crate) promise: Promise,
+}
+
+/// What the writer takes at once: bodies back to back, so that queueing a record allocates nothing
+/// once the buffers have grown.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) pending: VecDeque<Pending>,
+}
+
+#[derive(Default)]
+struct Inner {
+    batch: Batch,
+    closing: bool,
+    /// Whether the writer sleeps: a wake-up costs a system call, and only then is it needed.
+    writer_idle: bool,
+}
+
+/// The queue before the writer.
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    filled: Condvar,
+    limit: usize,
+}
+
+impl Queue {
+    fn new(limit: usize) -> Self {
+        Self { inner: Mutex::default(), filled: Condvar::new(), limit }
+    }
+
+    /// Nothing panics while the lock is held.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// New requests get half of the queue: the decision about a request that is already on record
+    /// still finds room when new ones are turned away.
+    fn has_room(&self, inner: &Inner, length: usize, step: Step) -> bool {
+        let limit = match step {
+            Step::Open(_) => self.limit / 2,
+            Step::Close(_) => self.limit,
+        };
+        inner.batch.bytes.len().saturating_add(length) <= limit
+    }
+
+    /// Swaps everything that waits with the empty `batch`, sleeping until there is something.
+    /// False: the journal is closing and nothing is left.
+    pub(crate) fn take(&self, batch: &mut Batch) -> bool {
+        let mut inner = self.lock();
+        loop {
+            if !inner.batch.pending.is_empty() {
+                mem::swap(&mut inner.batch, batch);
+                return true;
+            }
+            if inner.closing {
+                return false;
+            }
+            inner.writer_idle = true;
+            inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// No more records: the writer takes what is there and ends.
+    pub(crate) fn close(&self) {
+        self.lock().closing = true;
+        self.filled.notify_one();
+    }
+
+    fn fail(&self, error: &JournalError) {
+        let batch = mem::take(&mut self.lock().batch);
+        for pending in batch.pending {
+            pending.promise.fail(error.clone());
+        }
+        // The writer may be asleep while the syncer fails; it must end too.
+        self.close();
+    }
+}
+
+/// A panic of a thread must not leave callers waiting for a thread that is gone.
+pub(crate) struct FailOnPanic<'a>(pub(crate) &'a Shared);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let source = std::io::Error::other("a thread of the journal panicked");
+            self.0.fail(JournalError::failed("running the journal", source));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Checking a journal record by record: the heart of both the verifier and the restart.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::error::Misuse;
+use crate::fault::{Fault, Problem};
+use crate::ledger::Ledger;
+use crate::line::{self, Head, VERSION};
+use crate::segment::{self, Lines, Piece};
+
+/// The fields that the chain and the books need. Everything else is passed over, though it must be
+/// JSON. A kind that a later version adds may use these names with these types only.
+#[derive(Deserialize)]
+struct Brief<'a> {
+    v: u32,
+    seq: u64,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    time: Option<Cow<'a, str>>,
+    #[serde(default)]
+    id: Option<Uuid>,
+    #[serde(default)]
+    open: Option<Vec<Uuid>>,
+}
+
+/// Records by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) records: u64,
+    pub(crate) opened: u64,
+    pub(crate) closed: u64,
+    pub(crate) abandoned: u64,
+    /// Kinds of a newer version.
+    pub(crate) unknown: u64,
+    pub(crate) bytes: u64,
+}
+
+/// How a segment ends.
+pub(crate) enum End {
+    /// Right after a record, or without any record.
+    Whole,
+    /// In the middle of a line that begins at `offset`.
+    Torn { offset: u64, length: u64 },
+}
+
+/// Why a segment cannot be scanned.
+pub(crate) enum ScanError {
+    Io(std::io::Error),
+    Fault(Box<Fault>),
+}
+
+/// The state of a scan, carried from segment to segment.
+pub(crate) struct Scan {
+    /// The last sound record; `None` before the first one of a scan that begins in the middle.
+    head: Option<Head>,
+    pub(crate) ledger: Ledger,
+    pub(crate) counts: Counts,
+    /// Whether the last record is `sealed`.
+    pub(crate) sealed: bool,
+    first_time: String,
+    last_time: String,
+}
+
+impl Scan {
+    /// A scan of a whole journal.
+    pub(crate) fn from_genesis() -> Self {
+        Self { head: Some(Head::GENESIS), ..Self::from_any_segment() }
+    }
+
+    /// A scan that begins with any segment: it takes that segment's first record on trust.
+    pub(crate) fn from_any_segment() -> Self {
+        Self {
+            head: None,
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+            sealed: false,
+            first_time: String::new(),
+            last_time: String::new(),
+        }
+    }
+
+    /// The last sound record.
+    pub(crate) fn head(&self) -> Head {
+        self.head.unwrap_or(Head::GENESIS)
+    }
+
+    /// The times of the first and the last record that has one.
+    pub(crate) fn times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        (self.first_time.parse().ok(), self.last_time.parse().ok())
+    }
+
+    /// Checks one segment to its end.
+    pub(crate) fn segment(&mut self, name: &str, mut lines: Lines) -> Result<End, ScanError> {
+        let mut first = true;
+        loop {
+            let piece = lines.next().map_err(ScanError::Io)?;
+            let result = match piece {
+                Piece::End => return Ok(End::Whole),
+                Piece::Torn(bytes) => {
+                    let length = bytes.len() as u64;
+                    return Ok(End::Torn { offset: lines.offset, length });
+                }
+                Piece::TooLong => Err(Problem::TooLong),
+                Piece::Line(line) => self.record(line, first.then_some(name)),
+            };
+            if let Err(problem) = result {
+                return Err(ScanError::Fault(Box::new(Fault {
+                    segment: name.to_owned(),
+                    line: Some(lines.line),
+                    offset: lines.offset,
+                    seq: self.head.map(|head| head.seq + 1),
+                    problem,
+                })));
+            }
+            first = false;
+        }
+    }
+
+    /// Checks one line; `begins` is the segment's name on its first line.
+    fn record(&mut self, line: &[u8], begins: Option<&str>) -> Result<(), Problem> {
+        let links = line::check(line)?;
+        let brief: Brief<'_> = serde_json::from_slice(line)
+            .map_err(|error| Problem::Unreadable { why: error.to_string() })?;
+        if brief.v != VERSION {
+            return Err(Problem::Version { version: brief.v });
+        }
+        if let Some(head) = self.head {
+            if brief.seq != head.seq + 1 {
+                return Err(Problem::Sequence { found: brief.seq });
+            }
+            if links.prev != head.hash {
+                return Err(Problem::Link { found: links.prev });
+            }
+        }
+        if let Some(name) = begins {
+            if segment::first(name) != Some(brief.seq) {
+                return Err(Problem::Name { found: brief.seq });
+            }
+            if brief.kind != "started" {
+                return Err(Problem::NoStart);
+            }
+        }
+        self.book(&brief)?;
+        self.head = Some(Head { seq: brief.seq, hash: links.hash });
+        self.counts.records += 1;
+        self.counts.bytes += line.len() as u64 + 1;
+        if let Some(time) = &brief.time {
+            self.last_time.clear();
+            self.last_time.push_str(time);
+            if self.first_time.is_empty() {
+                self.first_time.push_str(time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters a record into the books.
+    fn book(&mut self, brief: &Brief<'_>) -> Result<(), Problem> {
+        let missing =
+            |field: &str| Problem::Unreadable { why: format!("it has no field `{field}`") };
+        if self.sealed && brief.kind != "started" {
+            return Err(Problem::AfterSeal);
+        }
+        self.sealed = false;
+        let counter = match brief.kind.as_ref() {
+            "started" => {
+                let open = brief.open.as_deref().ok_or_else(|| missing("open"))?;
+                if self.head.is_some() && !self.ledger.has_open(open) {
+                    return Err(Problem::OpenSet);
+                }
+                self.ledger.restart(open);
+                return Ok(());
+            }
+            "sealed" => {
+                self.sealed = true;
+                return Ok(());
+            }
+            "opened" => &mut self.counts.opened,
+            "closed" => &mut self.counts.closed,
+            "abandoned" => &mut self.counts.abandoned,
+            _ => {
+                self.counts.unknown += 1;
+                return Ok(());
+            }
+        };
+        *counter += 1;
+        let id = brief.id.ok_or_else(|| missing("id"))?;
+        let booked =
+            if brief.kind == "opened" { self.ledger.open(id) } else { self.ledger.close(id) };
+        booked.map_err(|misuse| match misuse {
+            Misuse::OpenedTwice => Problem::OpenedTwice(id),
+            Misuse::Reused => Problem::Reused(id),
+            Misuse::NotOpen => Problem::NotOpen(id),
+            Misuse::ClosedTwice => Problem::ClosedTwice(id),
+        })
+    }
+}

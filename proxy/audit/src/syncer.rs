@@ -1,0 +1,131 @@
+//! The thread that makes written records durable, while the writer goes on writing.
+//!
+//! INVARIANT: no other thread syncs a segment. The kernel reports a lost page to *one* caller of
+//! `fdatasync` per open file; a second caller would take the silence for success.
+
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::disk::DiskFile;
+use crate::error::JournalError;
+use crate::queue::{FailOnPanic, Shared};
+use crate::receipt::Promise;
+
+#[derive(Default)]
+struct Inner {
+    /// The file with bytes that no sync has covered.
+    dirty: Option<Arc<dyn DiskFile>>,
+    /// Receipts that the next sync settles.
+    promises: Vec<Promise>,
+    syncing: bool,
+    stopping: bool,
+}
+
+/// The queue between writer and syncer.
+#[derive(Default)]
+pub(crate) struct SyncQueue {
+    inner: Mutex<Inner>,
+    filled: Condvar,
+    drained: Condvar,
+}
+
+impl SyncQueue {
+    /// Nothing panics while the lock is held.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands over what was written to `file`, leaving `promises` empty.
+    pub(crate) fn push(
+        &self,
+        shared: &Shared,
+        file: &Arc<dyn DiskFile>,
+        promises: &mut Vec<Promise>,
+    ) {
+        let mut inner = self.lock();
+        if let Err(failure) = shared.health() {
+            drop(inner);
+            promises.drain(..).for_each(|promise| promise.fail(failure.clone()));
+            return;
+        }
+        inner.promises.append(promises);
+        let idle = inner.dirty.replace(Arc::clone(file)).is_none() && !inner.syncing;
+        drop(inner);
+        if idle {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until everything handed over is durable.
+    ///
+    /// # Errors
+    /// The failure that ended the journal.
+    pub(crate) fn drain(&self, shared: &Shared) -> Result<(), JournalError> {
+        let mut inner = self.lock();
+        loop {
+            shared.health()?;
+            if inner.dirty.is_none() && !inner.syncing {
+                return Ok(());
+            }
+            inner = self.drained.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The syncer ends once nothing is left.
+    pub(crate) fn stop(&self) {
+        self.lock().stopping = true;
+        self.filled.notify_one();
+    }
+
+    pub(crate) fn fail(&self, error: &JournalError) {
+        let mut inner = self.lock();
+        inner.dirty = None;
+        inner.stopping = true;
+        let promises = mem::take(&mut inner.promises);
+        drop(inner);
+        self.filled.notify_one();
+        self.drained.notify_all();
+        promises.into_iter().for_each(|promise| promise.fail(error.clone()));
+    }
+
+    /// Takes everything that the next sync covers. `None`: stop.
+    fn next(&self, promises: &mut Vec<Promise>) -> Option<Arc<dyn DiskFile>> {
+        let mut inner = self.lock();
+        loop {
+            if let Some(file) = inner.dirty.take() {
+                mem::swap(&mut inner.promises, promises);
+                inner.syncing = true;
+                return Some(file);
+            }
+            if inner.stopping {
+                return None;
+            }
+            inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn done(&self) {
+        self.lock().syncing = false;
+        self.drained.notify_all();
+    }
+}
+
+/// The syncer's thread: one sync covers everything that was written before it began.
+pub(crate) fn run(shared: &Shared) {
+    let _guard = FailOnPanic(shared);
+    let mut promises = Vec::new();
+    while let Some(file) = shared.syncs.next(&mut promises) {
+        match file.sync() {
+            Ok(()) => {
+                shared.syncs.done();
+                promises.drain(..).for_each(Promise::durable);
+            }
+            Err(error) => {
+                // Never retried: after an error the kernel may count the lost pages as clean.
+                let error = JournalError::failed("syncing the journal", error);
+                shared.fail(error.clone());
+                promises.drain(..).for_each(|promise| promise.fail(error.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The thread that owns the chain: it numbers, links and hashes records and writes whole batches.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::disk::{self, Disk, DiskFile};
+use crate::entry::{Abandoned, Body, Sealed, Started};
+use crate::error::{JournalError, Misuse};
+use crate::ledger::{Ledger, OPEN_LIMIT};
+use crate::line::{FRAME_BYTES, Head};
+use crate::queue::{Batch, FailOnPanic, Pending, Shared, Step};
+use crate::receipt::Promise;
+use crate::record::Text;
+use crate::segment;
+use crate::words::StartReason;
+
+/// Most bytes of one write: a batch beyond it is split, so that the first records of a large batch
+/// need not wait for the last to be hashed.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// What `started` records name as their writer.
+const SOFTWARE: &str = concat!("portcullis ", env!("CARGO_PKG_VERSION"));
+
+/// The open segment.
+pub(crate) struct Segment {
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Length in bytes, up to the last batch that was written in full.
+    pub(crate) length: u64,
+}
+
+/// Everything that the writer's thread owns.
+pub(crate) struct Writer {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) segment: Segment,
+    pub(crate) head: Head,
+    pub(crate) ledger: Ledger,
+    /// Bytes of records, after the `started` record, that fill a segment.
+    pub(crate) segment_bytes: u64,
+    /// Bytes of records in this segment, written or staged, after its `started` record.
+    pub(crate) filled: u64,
+    /// Lines to write next, and the receipts that go with them.
+    pub(crate) staged: Staged,
+}
+
+/// What the next write holds.
+#[derive(Default)]
+pub(crate) struct Staged {
+    lines: Vec<u8>,
+    promises: Vec<Promise>,
+    /// Reused for the bodies of the journal's own records.
+    body: Vec<u8>,
+}
+
+impl Writer {
+    /// The thread: batch after batch until the journal closes, then the seal.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let _guard = FailOnPanic(&shared);
+        let mut batch = Batch::default();
+        while shared.queue.take(&mut batch) {
+            if let Err(error) = self.write_batch(&mut batch) {
+                self.abort(&mut batch, error);
+                return;
+            }
+        }
+        if let Err(error) = self.seal() {
+            self.abort(&mut batch, error);
+        }
+        shared.syncs.stop();
+    }
+
+    /// Writes the first records of this process: `started`, and the end of every request that the
+    /// process before left open. Nothing is acknowledged before they are durable.
+    pub(crate) fn begin(&mut self, reason: StartReason) -> io::Result<Vec<Uuid>> {
+        let open = self.ledger.open_ids();
+        self.stage_started(reason, open.clone())?;
+        for id in &open {
+            let abandoned = Abandoned { id: *id, time: Timestamp::now() };
+            self.stage_own(&Body::Abandoned(&abandoned))?;
+            self.ledger.close(*id).map_err(io::Error::other)?;
+        }
+        self.write_staged()?;
+        self.segment.file.sync()?;
+        self.disk.sync()?;
+        Ok(open)
+    }
+
+    fn write_batch(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
+        let mut rest = batch.bytes.as_slice();
+        while let Some(pending) = batch.pending.pop_front() {
+            let (body, after) = rest.split_at_checked(pending.length).unwrap_or_default();
+            rest = after;
+            self.stage(pending, body)?;
+        }
+        batch.bytes.clear();
+        self.flush()
+    }
+
+    /// Adds one record to the next write.
+    fn stage(&mut self, pending: Pending, body: &[u8]) -> Result<(), JournalError> {
+        if self.filled.saturating_add((body.len() + FRAME_BYTES) as u64) > self.segment_bytes
+            && self.filled > 0
+            && let Err(error) = self.rotate()
+        {
+            self.shared.fail(error.clone());
+            pending.promise.fail(error.clone());
+            return Err(error);
+        }
+        if let Err(refusal) = self.book(pending.step) {
+            pending.promise.fail(refusal);
+            return Ok(());
+        }
+        self.stage_body(body).map_err(|error| JournalError::failed("encoding a record", error))?;
+        self.staged.promises.push(pending.promise);
+        if self.staged.lines.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Refuses what the verifier would not accept.
+    fn book(&mut self, step: Step) -> Result<(), JournalError> {
+        let (id, booked) = match step {
+            Step::Open(_) if self.ledger.open_count() >= OPEN_LIMIT => {
+                return Err(JournalError::Overloaded);
+            }
+            Step::Open(id) => (id, self.ledger.open(id)),
+            Step::Close(id) => (id, self.ledger.close(id)),
+        };
+        booked.map_err(|misuse: Misuse| JournalError::Misuse { id, misuse })
+    }
+
+    fn stage_body(&mut self, body: &[u8]) -> io::Result<()> {
+        let before = self.staged.lines.len();
+        self.head.write(&mut self.staged.lines, body)?;
+        self.filled += (self.staged.lines.len() - before) as u64;
+        Ok(())
+    }
+
+    /// Adds a record of the journal itself.
+    fn stage_own(&mut self, record: &Body<'_>) -> io::Result<()> {
+        let mut buffer = mem::take(&mut self.staged.body);
+        let body = record.render(&mut buffer)?;
+        self.stage_body(body)?;
+        self.staged.body = buffer;
+        Ok(())
+    }
+
+    fn stage_started(&mut self, reason: StartReason, open: Vec<Uuid>) -> io::Result<()> {
+        self.ledger.restart(&open);
+        let (time, software) = (Timestamp::now(), Text::Borrowed(SOFTWARE));
+        let filled = self.filled;
+        self.stage_own(&Body::Started(&Started { time, reason, software, open }))?;
+        // It is not counted: a segment that begins with many open requests still takes records.
+        self.filled = filled;
+        Ok(())
+    }
+
+    /// Writes what is staged, in one call where the system takes it at once.
+    fn flush(&mut self) -> Result<(), JournalError> {
+        if self.staged.lines.is_empty() {
+            return Ok(());
+        }
+        self.write_staged()
+            .map_err(|error| JournalError::failed("writing to the journal", error))?;
+        self.staged.promises.iter().for_each(Promise::written);
+        self.shared.syncs.push(&self.shared, &self.segment.file, &mut self.staged.promises);
+        Ok(())
+    }
+
+    fn write_staged(&mut self) -> io::Result<()> {
+        if let Err(error) = disk::write_all(&*self.segment.file, &self.staged.lines) {
+            // A part of it may be in the file. Nobody was told that it is; take it out again if the
+            // disk still lets us, else the restart finds a torn line or records without receipts.
+            drop(self.segment.file.truncate(self.segment.length));
+            return Err(error);
+        }
+        self.segment.length += self.staged.lines.len() as u64;
+        self.staged.lines.clear();
+        Ok(())
+    }
+
+    /// Goes on in a new segment. The old one is durable before the new one exists, so a power cut
+    /// can never keep the new and lose the end of the old.
+    fn rotate(&mut self) -> Result<(), JournalError> {
+        self.flush()?;
+        self.shared.syncs.drain(&self.shared)?;
+        let name = segment::name(self.head.seq + 1);
+        let begun = self.disk.create(&name).and_then(|file| {
+            self.disk.sync()?;
+            self.segment = Segment { file, length: 0 };
+            self.filled = 0;
+            self.stage_started(StartReason::Rotated, self.ledger.open_ids())
+        });
+        begun.map_err(|error| JournalError::failed("beginning a segment", error))
+    }
+
+    fn seal(&mut self) -> Result<(), JournalError> {
+        self.shared.health()?;
+        let still_open = self.ledger.open_count() as u64;
+        self.stage_own(&Body::Sealed(&Sealed { time: Timestamp::now(), still_open }))
+            .map_err(|error| JournalError::failed("encoding a record", error))?;
+        self.flush()?;
+        self.shared.syncs.drain(&self.shared)
+    }
+
+    /// Fails the journal, then everything that this thread holds: whoever is told of a failure finds
+    /// it in the journal's health.
+    fn abort(&mut self, batch: &mut Batch, error: JournalError) {
+        self.shared.fail(error.clone());
+        self.staged.promises.drain(..).for_each(|promise| promise.fail(error.clone()));
+        batch.pending.drain(..).for_each(|pending| pending.promise.fail(error.clone()));
+    }
+}

@@ -1,0 +1,16 @@
+//! The journal on a real disk: its promises, its limits, and what the verifier sees.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod journal;
+mod kill;
+mod limits;
+mod read;
+mod second_verifier;
+mod support;
+mod tamper;

@@ -1,0 +1,58 @@
+//! A verifier in another language, written from the format's description, agrees with ours.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use proxy_audit::verify;
+
+use crate::journal::{fill, open};
+use crate::support::opened;
+
+/// The interpreter; one with the `blake3` package can be named instead.
+fn python() -> String {
+    std::env::var("PORTCULLIS_TEST_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
+fn run(dir: &Path) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify.py");
+    Command::new(python()).arg(script).arg(dir).output().expect("python starts")
+}
+
+#[test]
+fn a_second_verifier_agrees() {
+    let probe = Command::new(python()).args(["-c", "import blake3"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: no python3 with the package `blake3` (set PORTCULLIS_TEST_PYTHON)");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = open(dir.path(), 20_000);
+    let mut odd = opened(9_000);
+    odd.route = "/\u{2028}é😀\u{7f}\"\\".into();
+    drop(journal.append_opened(&odd));
+    fill(&journal, 200);
+    journal.close().expect("the disk works");
+    drop(open(dir.path(), 20_000));
+
+    let report = verify(dir.path()).expect("it is sound");
+    let output = run(dir.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let expected = format!(
+        "sound: {} records in {} segments, {} opened, {} closed, {} abandoned, {} still open, sealed, head {}",
+        report.records,
+        report.segments,
+        report.opened,
+        report.closed,
+        report.abandoned,
+        report.still_open,
+        report.head,
+    );
+    assert_eq!(said.trim(), expected);
+
+    let segment = dir.path().join("00000000000000000001.jsonl");
+    let mut bytes = std::fs::read(&segment).expect("it is there");
+    bytes[5_000] ^= 1;
+    std::fs::write(&segment, bytes).expect("it is written");
+    assert!(!run(dir.path()).status.success() && verify(dir.path()).is_err());
+}

@@ -1,0 +1,22 @@
+//! Wire formats: the only room that knows the field names of anybody's JSON.
+//!
+//! A request, an answer or a stream chunk is parsed once and strictly ([`Json`]), read field by field against
+//! a closed table (every field is examined, validated, dropped or refused; there is no "other"), and
+//! what goes on is written from that same value. What the table calls text becomes a
+//! [`Passage`](classifiers_core::Passage).
+//!
+//! A passage that is not in the document as it stands, but is what the model may make of it (parts joined,
+//! escapes resolved), has `#` and a word after its pointer: it can be judged, but nothing can be replaced there.
+//!
+//! One wire format so far: [`openai_chat`], OpenAI's chat completions with vLLM's common extensions.
+
+mod error;
+mod json;
+pub mod openai_chat;
+mod pointer;
+mod read;
+mod table;
+
+pub use error::{ApiError, ReadError};
+pub use json::Json;
+pub use read::unescaped;

@@ -1,0 +1,55 @@
+//! A plain answer as it was read, and as it goes on.
+
+use classifiers_core::{Direction, Passage, Role};
+
+use super::request::replace;
+use super::tables::ANSWER;
+use crate::read::{Unknown, read};
+use crate::table::Voice;
+use crate::{Json, ReadError};
+
+/// A strictly read chat completion. Fields that the guard does not know have been removed.
+#[derive(Debug)]
+pub struct Answer {
+    document: Json,
+    passages: Vec<Passage>,
+}
+
+impl Answer {
+    /// Reads an answer from the body's bytes.
+    ///
+    /// # Errors
+    /// When the body is not strict JSON, or a known field is missing or of the wrong type.
+    pub fn parse(body: &[u8]) -> Result<Self, ReadError> {
+        let mut document = Json::parse(body)?;
+        let voice = Voice { role: Role::Assistant, direction: Direction::Output };
+        let passages = read(&mut document, ANSWER, voice, Unknown::Drop)?;
+        Ok(Self { document, passages })
+    }
+
+    /// Every text in the answer, with its place.
+    #[must_use]
+    pub fn passages(&self) -> &[Passage] {
+        &self.passages
+    }
+
+    /// Replaces the text at the JSON pointer `at`. `false` if there is no text at that place.
+    pub fn replace(&mut self, at: &str, text: &str) -> bool {
+        replace(&mut self.document, at, text)
+    }
+
+    /// Takes the text out of every choice and puts `refusal` in its place; usage stays.
+    pub fn withhold(&mut self, refusal: &str) {
+        let Some(Json::Array(choices)) = self.document.pointer_mut("/choices") else { return };
+        for choice in choices {
+            let index = choice.get("index").cloned().unwrap_or(Json::Null);
+            *choice = super::reply::refused_choice(index, refusal);
+        }
+    }
+
+    /// The body that goes to the client.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.document.to_bytes()
+    }
+}

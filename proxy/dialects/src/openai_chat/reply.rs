@@ -1,0 +1,146 @@
+//! Answers the guard writes itself.
+
+use super::chunk::Chunk;
+use crate::Json;
+use crate::json::object;
+
+/// The data of the event that ends a stream.
+pub const DONE: &[u8] = b"[DONE]";
+
+/// A refusal in place of a model's answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// The id of the answer: the decision's.
+    pub id: &'a str,
+    /// The model that was asked for.
+    pub model: &'a str,
+    /// When, in seconds since 1970.
+    pub created: u64,
+    /// How many choices were asked for; each is refused.
+    pub choices: u64,
+    /// What the person reads.
+    pub text: &'a str,
+}
+
+impl Refusal<'_> {
+    /// A plain answer: the text as `content` and as `refusal`, `finish_reason` is `content_filter`.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let choices = (0..self.choices)
+            .map(|index| {
+                let mut choice = refused_choice(index.into(), self.text);
+                if let Some(content) = choice.pointer_mut("/message/content") {
+                    *content = self.text.into();
+                }
+                choice
+            })
+            .collect();
+        self.envelope("chat.completion", choices, Some(no_usage())).to_bytes()
+    }
+
+    /// The same as a stream: the data of each event.
+    #[must_use]
+    pub fn to_events(&self, wants_usage: bool) -> Vec<Vec<u8>> {
+        let chunk = "chat.completion.chunk";
+        let said = (0..self.choices)
+            .map(|index| {
+                let delta = [
+                    ("role", "assistant".into()),
+                    ("content", self.text.into()),
+                    ("refusal", self.text.into()),
+                ];
+                chunk_choice(index, object(delta), Json::Null)
+            })
+            .collect();
+        let ended = (0..self.choices)
+            .map(|index| chunk_choice(index, object([]), "content_filter".into()))
+            .collect();
+        let mut events = vec![
+            self.envelope(chunk, said, None).to_bytes(),
+            self.envelope(chunk, ended, None).to_bytes(),
+        ];
+        if wants_usage {
+            events.push(self.envelope(chunk, Vec::new(), Some(no_usage())).to_bytes());
+        }
+        events.push(DONE.to_vec());
+        events
+    }
+
+    fn envelope(&self, kind: &str, choices: Vec<Json>, usage: Option<Json>) -> Json {
+        let id = format!("chatcmpl-{}", self.id);
+        let mut document = object([
+            ("id", id.as_str().into()),
+            ("object", kind.into()),
+            ("created", self.created.into()),
+            ("model", self.model.into()),
+            ("choices", Json::Array(choices)),
+        ]);
+        if let (Json::Object(fields), Some(usage)) = (&mut document, usage) {
+            fields.push(("usage".into(), usage));
+        }
+        document
+    }
+}
+
+/// The events that take the place of a streamed answer's text: for each of `choices` a refusal and the finish
+/// reason `content_filter`, then the upstream's usage chunk if it sent one, then `[DONE]`.
+#[must_use]
+pub fn withheld_events(
+    like: &Chunk,
+    choices: &[u64],
+    text: &str,
+    usage: Option<&Chunk>,
+) -> Vec<Vec<u8>> {
+    let said = choices
+        .iter()
+        .map(|&index| {
+            let delta = [("role", "assistant".into()), ("refusal", text.into())];
+            chunk_choice(index, object(delta), Json::Null)
+        })
+        .collect();
+    let ended = choices
+        .iter()
+        .map(|&index| chunk_choice(index, object([]), "content_filter".into()))
+        .collect();
+    let mut events = vec![like.with_choices(said).to_bytes(), like.with_choices(ended).to_bytes()];
+    events.extend(usage.map(Chunk::to_bytes));
+    events.push(DONE.to_vec());
+    events
+}
+
+/// A choice of a plain answer whose text was withheld.
+pub(super) fn refused_choice(index: Json, text: &str) -> Json {
+    let message = [("role", "assistant".into()), ("content", Json::Null), ("refusal", text.into())];
+    object([
+        ("index", index),
+        ("message", object(message)),
+        ("logprobs", Json::Null),
+        ("finish_reason", "content_filter".into()),
+    ])
+}
+
+fn chunk_choice(index: u64, delta: Json, finish_reason: Json) -> Json {
+    object([
+        ("index", index.into()),
+        ("delta", delta),
+        ("logprobs", Json::Null),
+        ("finish_reason", finish_reason),
+    ])
+}
+
+fn no_usage() -> Json {
+    object([
+        ("prompt_tokens", 0.into()),
+        ("completion_tokens", 0.into()),
+        ("total_tokens", 0.into()),
+    ])
+}
+
+/// The message of an error body as model servers write it, if this is one: `{"error": {"message"}}` or
+/// vLLM's older `{"message"}`.
+#[must_use]
+pub fn upstream_error_text(body: &[u8]) -> Option<String> {
+    let document = Json::parse(body).ok()?;
+    let error = document.get("error").unwrap_or(&document);
+    error.get("message").and_then(Json::as_str).map(str::to_owned)
+}

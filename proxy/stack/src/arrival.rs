@@ -1,0 +1,55 @@
+//! A request as it comes from the listener, and who sent it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::combinators::UnsyncBoxBody;
+
+/// A request's body; what can go wrong with it is the connection's business. Boxed, so that the same stack
+/// serves sockets and tests.
+pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A request and the address it came from.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The request, as the HTTP library read it.
+    pub request: http::Request<RequestBody>,
+    /// The peer's address, if it has one.
+    pub remote: Option<IpAddr>,
+}
+
+/// Who a request is counted against. Not an authentication: whoever sends a key is its holder.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Caller {
+    /// The holder of an API key, by the key's fingerprint.
+    Key(Arc<str>),
+    /// Somebody without a key, by address.
+    Address(Option<IpAddr>),
+}
+
+impl Caller {
+    pub(crate) fn of(headers: &HeaderMap, remote: Option<IpAddr>) -> Self {
+        headers
+            .get(header::AUTHORIZATION)
+            .map_or(Self::Address(remote), |value| Self::Key(fingerprint(value.as_bytes()).into()))
+    }
+
+    /// The key's fingerprint, if there is a key.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(fingerprint) => Some(fingerprint),
+            Self::Address(_) => None,
+        }
+    }
+}
+
+/// Names a key without revealing it: 64 bits of a derived hash.
+fn fingerprint(key: &[u8]) -> String {
+    let hash = blake3::Hasher::new_derive_key("portcullis 2026-11 api key fingerprint")
+        .update(key)
+        .finalize();
+    let hex = hash.to_hex();
+    format!("key-{}", hex.as_str().get(..16).unwrap_or_default())
+}

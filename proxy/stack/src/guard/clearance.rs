@@ -1,0 +1,29 @@
+//! The proof that a decision was made.
+
+/// Something the guard has let through.
+///
+/// The field is private and only the guard makes one, so calling the upstream without a verdict does not compile:
+///
+/// ```compile_fail
+/// let forged = proxy_stack::Cleared { inner: "a request that nobody judged" };
+/// ```
+///
+/// ```compile_fail
+/// let forged = proxy_stack::Cleared::grant("a request that nobody judged");
+/// ```
+#[derive(Debug)]
+pub struct Cleared<R> {
+    inner: R,
+}
+
+impl<R> Cleared<R> {
+    /// To be called with a decision that lets `inner` pass, and with its record written.
+    pub(super) const fn grant(inner: R) -> Self {
+        Self { inner }
+    }
+
+    /// What was let through.
+    pub(crate) fn into_inner(self) -> R {
+        self.inner
+    }
+}

@@ -1,0 +1,86 @@
+//! The layer before the upstream: judges what goes there and what comes back.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http_body::Body;
+use policies::Policy;
+use tower::{Layer, Service, ServiceExt};
+
+use super::response::{Asker, answer};
+use super::{Cleared, Panel, request};
+use crate::Limits;
+use crate::denial::Denial;
+use crate::read::Asked;
+use crate::reply::Reply;
+
+/// What the guard needs for every exchange.
+#[derive(Clone)]
+pub(super) struct Guarding {
+    pub(super) panel: Panel,
+    pub(super) policy: Arc<Policy>,
+    pub(super) limits: Limits,
+}
+
+/// Puts the guard before an upstream.
+#[derive(Clone)]
+pub(crate) struct GuardLayer {
+    guarding: Guarding,
+}
+
+impl GuardLayer {
+    /// Judges by `panel` and decides by `policy`.
+    pub(crate) const fn new(panel: Panel, policy: Arc<Policy>, limits: Limits) -> Self {
+        Self { guarding: Guarding { panel, policy, limits } }
+    }
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guard<S>;
+
+    fn layer(&self, inner: S) -> Guard<S> {
+        Guard { inner, guarding: self.guarding.clone() }
+    }
+}
+
+/// The service of [`GuardLayer`]. Always ready: the upstream is asked for room only after the verdict, otherwise
+/// it would be kept waiting while a model thinks.
+#[derive(Clone)]
+pub(crate) struct Guard<S> {
+    inner: S,
+    guarding: Guarding,
+}
+
+impl<S, B> Service<Asked> for Guard<S>
+where
+    S: Service<Cleared<Asked>, Response = http::Response<B>, Error = Denial>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = bytes::Bytes> + Send + Unpin + 'static,
+    B::Error: std::fmt::Display,
+{
+    type Response = Reply;
+    type Error = Denial;
+    // Boxed: a verdict, a call and another verdict are a sequence of waits.
+    type Future = Pin<Box<dyn Future<Output = Result<Reply, Denial>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, asked: Asked) -> Self::Future {
+        let (inner, guarding) = (self.inner.clone(), self.guarding.clone());
+        Box::pin(async move {
+            let mut asker = Asker::of(&asked);
+            let (cleared, action) = request::clear(&guarding, asked).await?;
+            asker.input = action;
+            asker.called = Instant::now();
+            let response = inner.oneshot(cleared).await?;
+            answer(guarding, asker, response).await
+        })
+    }
+}

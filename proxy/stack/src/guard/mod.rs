@@ -1,0 +1,13 @@
+//! The guard: nothing passes it, in either direction, without a verdict and a decision.
+
+mod clearance;
+mod layer;
+mod panel;
+mod request;
+mod response;
+mod ruling;
+
+pub use clearance::Cleared;
+pub use panel::{Check, Panel};
+
+pub(crate) use layer::GuardLayer;

@@ -1,0 +1,98 @@
+//! Decisions, as they are carried out and as they are recorded.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use classifiers_core::Passage;
+use policies::{Action, Because, Decision, Evidence, Policy, decide};
+use proxy_audit::{Outcome, Ruling, Verdict};
+
+use super::Panel;
+
+/// A decision with what led to it.
+pub(super) struct Ruled {
+    pub(super) decision: Decision,
+    evidence: Evidence,
+    checks: Vec<proxy_audit::Check>,
+}
+
+/// Asks the panel about `passages` and decides.
+pub(super) async fn rule(panel: &Panel, policy: &Policy, passages: &[Passage]) -> Ruled {
+    let judgement = panel.ask(passages, policy.timeout()).await;
+    let decision = decide(policy, &judgement.evidence);
+    Ruled { decision, evidence: judgement.evidence, checks: judgement.checks }
+}
+
+impl Ruled {
+    /// Blocks after all, because what the decision asks for cannot be done.
+    pub(super) fn block_instead(&mut self) {
+        self.decision.action = Action::Block;
+    }
+
+    /// Where the finding stands that weighed most in a block.
+    pub(super) fn place(&self) -> Option<String> {
+        let Because::Hazard(category) = self.decision.because.first()? else { return None };
+        self.evidence
+            .observations
+            .iter()
+            .filter(|seen| seen.category == *category)
+            .max_by(|a, b| a.score.total_cmp(&b.score))
+            .map(|seen| seen.at.to_string())
+    }
+
+    /// The texts to be changed: pointer, and what is to be cut out there.
+    pub(super) fn redactions(&self) -> Vec<(Arc<str>, Vec<Range<usize>>)> {
+        let mut places: Vec<(Arc<str>, Vec<Range<usize>>)> = Vec::new();
+        for redaction in &self.decision.redactions {
+            match places.iter_mut().find(|(at, _)| *at == redaction.at) {
+                Some((_, spans)) => spans.push(redaction.span.clone()),
+                None => places.push((Arc::clone(&redaction.at), vec![redaction.span.clone()])),
+            }
+        }
+        places
+    }
+
+    /// The record of the decision; takes the checks along.
+    pub(super) fn to_record(&mut self) -> Ruling {
+        let found =
+            self.decision.because.iter().any(|because| matches!(because, Because::Hazard(_)));
+        let verdict = match (found, self.evidence.failures.is_empty()) {
+            (true, _) => Verdict::Unsafe,
+            (false, true) => Verdict::Safe,
+            (false, false) => Verdict::Unknown,
+        };
+        Ruling {
+            verdict,
+            action: action(self.decision.action),
+            would: self.decision.would.map(action),
+            because: self.decision.because.iter().map(|because| because.name().into()).collect(),
+            checks: std::mem::take(&mut self.checks),
+            checks_left_out: 0,
+        }
+    }
+}
+
+/// `text` of the passage at `at` with `spans` cut out; `None` if that place or those spans do not exist.
+pub(super) fn redacted(passages: &[Passage], at: &str, spans: &[Range<usize>]) -> Option<String> {
+    let passage = passages.iter().find(|passage| &*passage.origin.at == at)?;
+    proxy_stream::redact(&passage.text, spans)
+}
+
+const fn action(action: Action) -> proxy_audit::Action {
+    match action {
+        Action::Allow => proxy_audit::Action::Allow,
+        Action::Flag => proxy_audit::Action::Flag,
+        Action::Redact => proxy_audit::Action::Redact,
+        Action::Block => proxy_audit::Action::Block,
+    }
+}
+
+/// How an exchange ended whose answer was delivered after these two actions.
+pub(super) fn delivered(input: Action, output: Action) -> Outcome {
+    match input.max(output) {
+        Action::Allow => Outcome::Allowed,
+        Action::Flag => Outcome::Flagged,
+        Action::Redact => Outcome::Redacted,
+        Action::Block => Outcome::Blocked,
+    }
+}

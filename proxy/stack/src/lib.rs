@@ -1,0 +1,28 @@
+//! What happens to a request between the listener and the upstream, as tower layers.
+//!
+//! [`stack`] puts them together and is the page to read first. The types carry the order: a layer takes what
+//! the one before it made ([`Arrival`], then an exchange with its record, then a request that was read), and
+//! the upstream takes only what was cleared, which only the guard can make.
+//!
+//! Nothing here names a model or a wire format's fields.
+
+mod admission;
+mod arrival;
+mod catch_panic;
+mod denial;
+mod guard;
+mod limits;
+mod rate;
+mod read;
+mod record;
+mod reply;
+mod respond;
+mod stack;
+mod upstream;
+
+pub use arrival::{Arrival, RequestBody};
+pub use guard::{Check, Cleared, Panel};
+pub use limits::Limits;
+pub use reply::ReplyBody;
+pub use stack::{Gate, Parts, stack};
+pub use upstream::{Target, TargetError, Upstream};

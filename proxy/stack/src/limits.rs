@@ -1,0 +1,36 @@
+//! Bounds on what one exchange may cost, each with its default.
+
+use std::time::Duration;
+
+/// How much and how long. Every bound is enforced before the memory is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest request body, in bytes. 4 MiB holds a 128,000-token conversation several times over.
+    pub request_bytes: usize,
+    /// How long a request body may take to arrive.
+    pub request_time: Duration,
+    /// The largest answer, in bytes: all of it is held until it is judged.
+    pub answer_bytes: usize,
+    /// How long the upstream may take until its answer's first byte. Large models think for minutes.
+    pub upstream_time: Duration,
+    /// How long the upstream may be silent in the middle of an answer.
+    pub upstream_idle: Duration,
+    /// How many exchanges may be under way; a streamed answer counts until its last byte.
+    pub concurrent: usize,
+    /// How often a client that waits for a streamed answer hears that the connection lives.
+    pub keep_alive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 4 << 20,
+            request_time: Duration::from_secs(30),
+            answer_bytes: 16 << 20,
+            upstream_time: Duration::from_secs(600),
+            upstream_idle: Duration::from_secs(120),
+            concurrent: 4096,
+            keep_alive: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! From HTTP to a request that was read: the route, the headers, the body, the dialect.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
+use http_body_util::BodyExt;
+use proxy_audit::ReadSummary;
+use proxy_dialects::openai_chat;
+use tower::{Layer, Service, ServiceExt};
+
+use crate::Limits;
+use crate::arrival::RequestBody;
+use crate::denial::Denial;
+use crate::record::{Entry, Exchange};
+use crate::reply::Reply;
+
+/// The one route that is guarded so far. Compared with the raw path: a path that merely decodes to it is not it.
+const CHAT_COMPLETIONS: &str = "/v1/chat/completions";
+
+/// A request that was read, with what else goes on with it.
+pub(crate) struct Asked {
+    pub(crate) request: openai_chat::Request,
+    pub(crate) passed: PassedHeaders,
+    /// The language that the caller prefers, as a tag.
+    pub(crate) language: Option<String>,
+    pub(crate) entry: Entry,
+}
+
+/// The few headers of the caller that the upstream gets. All others stop here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PassedHeaders {
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) traceparent: Option<HeaderValue>,
+    pub(crate) tracestate: Option<HeaderValue>,
+}
+
+impl PassedHeaders {
+    fn of(headers: &HeaderMap) -> Self {
+        let get = |name: &str| headers.get(name).cloned();
+        Self {
+            authorization: get("authorization"),
+            traceparent: get("traceparent"),
+            tracestate: get("tracestate"),
+        }
+    }
+}
+
+/// Reads requests; whatever cannot be read completely goes no further.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadLayer {
+    limits: Limits,
+}
+
+impl ReadLayer {
+    /// Reads within `limits`.
+    pub(crate) const fn new(limits: Limits) -> Self {
+        Self { limits }
+    }
+}
+
+impl<S> Layer<S> for ReadLayer {
+    type Service = Read<S>;
+
+    fn layer(&self, inner: S) -> Read<S> {
+        Read { inner, limits: self.limits }
+    }
+}
+
+/// The service of [`ReadLayer`]. Always ready: the service inside is called only once the request was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Read<S> {
+    inner: S,
+    limits: Limits,
+}
+
+impl<S> Service<Exchange> for Read<S>
+where
+    S: Service<Asked, Response = Reply, Error = Denial> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Reply;
+    type Error = Denial;
+    // Boxed: reading a body and then calling on is a sequence of waits.
+    type Future = Pin<Box<dyn Future<Output = Result<Reply, Denial>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, exchange: Exchange) -> Self::Future {
+        let (inner, limits) = (self.inner.clone(), self.limits);
+        Box::pin(async move {
+            let Exchange { request, entry, .. } = exchange;
+            check_head(&request)?;
+            let (head, body) = request.into_parts();
+            let body = read_body(body, limits).await?;
+            let request = openai_chat::Request::parse(&body).map_err(Denial::Malformed)?;
+            note(&entry, &request);
+            let passed = PassedHeaders::of(&head.headers);
+            let language = language(&head.headers);
+            inner.oneshot(Asked { request, passed, language, entry }).await
+        })
+    }
+}
+
+fn note(entry: &Entry, request: &openai_chat::Request) {
+    let passages = request.passages();
+    let read = ReadSummary {
+        passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
+        bytes: passages.iter().map(|passage| passage.text.len() as u64).sum(),
+    };
+    entry.note(|closed| {
+        closed.read = read;
+        closed.stream = request.is_stream();
+        closed.model = Some(request.model().to_owned().into());
+    });
+}
+
+/// Refuses what two HTTP implementations could understand differently, and whatever is not listed.
+fn check_head(request: &Request<RequestBody>) -> Result<(), Denial> {
+    let (uri, headers) = (request.uri(), request.headers());
+    if uri.path() != CHAT_COMPLETIONS {
+        return Err(Denial::UnknownRoute);
+    }
+    if *request.method() != Method::POST {
+        return Err(Denial::MethodNotAllowed);
+    }
+    if uri.query().is_some() {
+        return Err(Denial::BadHttp("this route takes no query"));
+    }
+    if request.version() <= Version::HTTP_11 {
+        check_http1(request)?;
+    }
+    let json = single(headers, header::CONTENT_TYPE).is_some_and(is_json);
+    if !json {
+        return Err(Denial::UnsupportedMedia("the content type must be application/json in UTF-8"));
+    }
+    match single(headers, header::CONTENT_ENCODING) {
+        None if !headers.contains_key(header::CONTENT_ENCODING) => Ok(()),
+        Some("identity") => Ok(()),
+        _ => Err(Denial::UnsupportedMedia("the body must not be compressed")),
+    }
+}
+
+fn check_http1(request: &Request<RequestBody>) -> Result<(), Denial> {
+    let (uri, headers) = (request.uri(), request.headers());
+    if uri.authority().is_some() {
+        return Err(Denial::BadHttp("the request target must be a path"));
+    }
+    if request.version() == Version::HTTP_11 && single(headers, header::HOST).is_none() {
+        return Err(Denial::BadHttp("there must be exactly one Host header"));
+    }
+    if headers.contains_key(header::UPGRADE) {
+        return Err(Denial::BadHttp("the connection cannot be upgraded"));
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        let chunked =
+            single(headers, header::TRANSFER_ENCODING).is_some_and(|value| value == "chunked");
+        if !chunked || headers.contains_key(header::CONTENT_LENGTH) {
+            return Err(Denial::BadHttp("the length of the body is ambiguous"));
+        }
+    }
+    if headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
+        return Err(Denial::BadHttp("the length of the body is ambiguous"));
+    }
+    Ok(())
+}
+
+/// The value of a header that is there exactly once, if it is text.
+fn single(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
+        && parts.all(|parameter| {
+            parameter.eq_ignore_ascii_case("charset=utf-8")
+                || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
+        })
+}
+
+async fn read_body(body: RequestBody, limits: Limits) -> Result<Bytes, Denial> {
+    tokio::time::timeout(limits.request_time, collect(body, limits.request_bytes))
+        .await
+        .map_err(|_| Denial::TooSlow)?
+}
+
+async fn collect(mut body: RequestBody, limit: usize) -> Result<Bytes, Denial> {
+    let announced = http_body::Body::size_hint(&body).lower();
+    if announced > limit as u64 {
+        return Err(Denial::TooLarge(limit));
+    }
+    let mut bytes = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Denial::BadHttp("the request body is incomplete"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Denial::TooLarge(limit));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+/// The first language of `Accept-Language`, if it looks like a tag.
+fn language(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
+    let tag = value.split([',', ';']).next()?.trim();
+    let plain = tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    (plain && (2..=35).contains(&tag.len())).then(|| tag.to_owned())
+}

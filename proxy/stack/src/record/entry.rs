@@ -1,0 +1,138 @@
+//! The open record of one exchange.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use proxy_audit::{
+    Closed, Journal, JournalError, Mode, Opened, Outcome, ReadSummary, Receipt, Timing,
+};
+use uuid::Uuid;
+
+/// A handle to the record of an exchange, to note things in on the way.
+///
+/// The record closes exactly once: by [`close`](Self::close), or when the last handle is dropped, because the
+/// client went away or because we failed.
+#[derive(Clone)]
+pub(crate) struct Entry(Arc<Open>);
+
+struct Open {
+    id: Uuid,
+    journal: Arc<Journal>,
+    started: Instant,
+    opened: Mutex<Option<Receipt>>,
+    notes: Mutex<Option<Closed>>,
+}
+
+impl Entry {
+    /// Opens a record in `journal`.
+    pub(crate) fn open(journal: &Arc<Journal>, opened: &Opened) -> Self {
+        let receipt = journal.append_opened(opened);
+        Self(Arc::new(Open {
+            id: opened.id,
+            journal: Arc::clone(journal),
+            started: Instant::now(),
+            opened: Mutex::new(Some(receipt)),
+            notes: Mutex::new(Some(blank(opened.id))),
+        }))
+    }
+
+    /// The decision's id.
+    pub(crate) fn id(&self) -> Uuid {
+        self.0.id
+    }
+
+    /// Waits until the opened record is written: from then on a crash of this process cannot lose it.
+    ///
+    /// # Errors
+    /// When it cannot be written: then the exchange must not go on.
+    pub(crate) async fn opened(&self) -> Result<(), JournalError> {
+        let receipt = lock(&self.0.opened).take();
+        match receipt {
+            Some(mut receipt) => receipt.written().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Notes something in the record, unless it is closed already.
+    pub(crate) fn note(&self, note: impl FnOnce(&mut Closed)) {
+        if let Some(closed) = lock(&self.0.notes).as_mut() {
+            note(closed);
+        }
+    }
+
+    /// Where the time went so far.
+    pub(crate) fn timing(&self) -> Timing {
+        lock(&self.0.notes).as_ref().map(|closed| closed.timing_ms).unwrap_or_default()
+    }
+
+    /// Closes the record and waits until it is durable.
+    ///
+    /// # Errors
+    /// When it cannot be made durable: then nothing may leave.
+    pub(crate) async fn close(
+        &self,
+        outcome: Outcome,
+        status: u16,
+        released: u64,
+    ) -> Result<(), JournalError> {
+        self.note(|closed| {
+            closed.outcome = outcome;
+            closed.status = status;
+            closed.released_bytes = released;
+        });
+        match self.0.finish() {
+            Some(mut receipt) => receipt.durable().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Open {
+    fn finish(&self) -> Option<Receipt> {
+        let mut closed = lock(&self.notes).take()?;
+        closed.time = Timestamp::now();
+        closed.timing_ms.total = self.started.elapsed().as_secs_f32() * 1000.0;
+        Some(self.journal.append_closed(&closed))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(closed) = lock(&self.notes).as_mut()
+        {
+            closed.outcome = Outcome::Failed;
+            closed.reason = Some("panic".into());
+        }
+        // Nobody is left to wait for it, and nothing was released.
+        drop(self.finish());
+    }
+}
+
+/// A record of which nothing is known yet; if it stays so, the client went away.
+fn blank(id: Uuid) -> Closed {
+    Closed {
+        id,
+        time: Timestamp::UNIX_EPOCH,
+        outcome: Outcome::ClientGone,
+        status: 0,
+        reason: None,
+        stream: false,
+        model: None,
+        policy: None,
+        mode: Mode::Enforce,
+        input: None,
+        output: None,
+        unchecked: Vec::new(),
+        unchecked_left_out: 0,
+        read: ReadSummary::default(),
+        released_bytes: 0,
+        timing_ms: Timing::default(),
+    }
+}
+
+/// The lock, also after a panic elsewhere: what it guards is plain data.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

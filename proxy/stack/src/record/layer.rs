@@ -1,0 +1,186 @@
+//! Opens the record of every request, and lets a reply leave only when it is closed and durable.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use jiff::Timestamp;
+use proxy_audit::{Journal, JournalError, Opened};
+use proxy_dialects::ApiError;
+use tower::{Layer, Service};
+use uuid::Uuid;
+
+use super::Entry;
+use crate::arrival::{Arrival, Caller, RequestBody};
+use crate::reply::{Content, Ending, Reply, ReplyBody};
+
+/// A request with its open record.
+pub(crate) struct Exchange {
+    pub(crate) request: http::Request<RequestBody>,
+    pub(crate) caller: Caller,
+    pub(crate) entry: Entry,
+}
+
+/// Gives every request an id and a record.
+#[derive(Clone)]
+pub(crate) struct RecordLayer {
+    journal: Arc<Journal>,
+    instance: Arc<str>,
+}
+
+impl RecordLayer {
+    /// Records into `journal`, in the name of `instance`.
+    pub(crate) const fn new(journal: Arc<Journal>, instance: Arc<str>) -> Self {
+        Self { journal, instance }
+    }
+}
+
+impl<S> Layer<S> for RecordLayer {
+    type Service = Record<S>;
+
+    fn layer(&self, inner: S) -> Record<S> {
+        Record { inner, layer: self.clone() }
+    }
+}
+
+/// The service of [`RecordLayer`]; as ready as the one inside.
+#[derive(Clone)]
+pub(crate) struct Record<S> {
+    inner: S,
+    layer: RecordLayer,
+}
+
+impl<S> Service<Arrival> for Record<S>
+where
+    S: Service<Exchange, Response = Reply, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    // Boxed: closing the record is a sequence of waits around the inner call.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, arrival: Arrival) -> Self::Future {
+        let caller = Caller::of(arrival.request.headers(), arrival.remote);
+        let opened = self.layer.opened(&arrival, &caller);
+        let entry = Entry::open(&self.layer.journal, &opened);
+        let exchange = Exchange { request: arrival.request, caller, entry: entry.clone() };
+        let reply = self.inner.call(exchange);
+        Box::pin(async move {
+            let Ok(reply) = reply.await;
+            Ok(settle(entry, reply).await)
+        })
+    }
+}
+
+impl RecordLayer {
+    fn opened(&self, arrival: &Arrival, caller: &Caller) -> Opened {
+        let head = &arrival.request;
+        Opened {
+            id: Uuid::now_v7(),
+            time: Timestamp::now(),
+            instance: self.instance.to_string().into(),
+            route: head.uri().path().to_owned().into(),
+            key: caller.key().map(|key| key.to_owned().into()),
+            remote: arrival.remote,
+            method: head.method().as_str().to_owned().into(),
+            trace_id: trace_id(head.headers()).map(Into::into),
+        }
+    }
+}
+
+/// The trace id of a W3C `traceparent` header.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("traceparent")?.to_str().ok()?.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
+}
+
+/// Closes the record of a reply, now or when its answer is complete, and only then gives it a body.
+async fn settle(entry: Entry, reply: Reply) -> Response<ReplyBody> {
+    let Reply { status, mut headers, content, permit } = reply;
+    if let Ok(id) = HeaderValue::from_str(&entry.id().to_string()) {
+        headers.insert("x-guard-decision-id", id);
+    }
+    if let Ok(timing) = HeaderValue::from_str(&server_timing(&entry)) {
+        headers.insert("server-timing", timing);
+    }
+    match content {
+        Content::Whole(bytes, outcome) => {
+            let released = bytes.len() as u64;
+            match entry.close(outcome, status.as_u16(), released).await {
+                Ok(()) => respond(status, headers, ReplyBody::whole(bytes, permit)),
+                Err(error) => {
+                    let bytes = Bytes::from(unrecorded(&error).to_bytes());
+                    respond(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        unrecorded_headers(),
+                        ReplyBody::whole(bytes, permit),
+                    )
+                }
+            }
+        }
+        Content::Held { rest, keep_alive } => {
+            let rest = settle_later(entry, status, rest);
+            respond(status, headers, ReplyBody::held(Box::pin(rest), keep_alive, permit))
+        }
+    }
+}
+
+/// Where the time went, in milliseconds, as browsers' tools show it (W3C Server Timing).
+fn server_timing(entry: &Entry) -> String {
+    let timing = entry.timing();
+    let guard = timing.guard_input + timing.guard_output;
+    format!("guard;dur={guard:.3}, upstream;dur={:.3}", timing.upstream)
+}
+
+async fn settle_later(
+    entry: Entry,
+    status: StatusCode,
+    rest: Pin<Box<dyn Future<Output = Ending> + Send>>,
+) -> Bytes {
+    let ending = rest.await;
+    let bytes: Vec<u8> =
+        ending.events.iter().flat_map(|event| proxy_stream::encode(event)).collect();
+    if let Some(reason) = ending.reason {
+        entry.note(|closed| closed.reason = Some(reason.into()));
+    }
+    match entry.close(ending.outcome, status.as_u16(), bytes.len() as u64).await {
+        Ok(()) => bytes.into(),
+        Err(error) => proxy_stream::encode(&unrecorded(&error).to_bytes()).into(),
+    }
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// What the client is told when the decision could not be recorded: nothing of the answer.
+fn unrecorded(error: &JournalError) -> ApiError {
+    tracing::error!(%error, "a decision could not be recorded; its answer is withheld");
+    ApiError::new(
+        "server_error",
+        "audit_unavailable",
+        "the decision could not be recorded, so the answer is withheld",
+    )
+}
+
+fn unrecorded_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(AUDIT_RETRY.as_secs()));
+    headers
+}
+
+/// A full disk is not mended within a second.
+const AUDIT_RETRY: Duration = Duration::from_secs(10);

@@ -1,0 +1,7 @@
+//! Every exchange has one record: opened here before anything else, closed here before anything leaves.
+
+mod entry;
+mod layer;
+
+pub(crate) use entry::Entry;
+pub(crate) use layer::{Exchange, RecordLayer};

@@ -1,0 +1,348 @@
+//! What the caller is told when there is no answer: the one place where a denial becomes a status, an error
+//! object and an outcome. Also puts the guard's own headers on every reply.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use policies::{Policy, ReplyAs};
+use proxy_audit::{Mode, Outcome};
+use proxy_dialects::ApiError;
+use proxy_dialects::openai_chat::Refusal;
+use tower::{Layer, Service};
+
+use crate::denial::{Block, Denial, WantsUsage};
+use crate::record::{Entry, Exchange};
+use crate::reply::{Content, Reply};
+
+/// Clients of OpenAI's libraries do not try again when this says `false`.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// How long a client should wait before it tries again when one of our parts is overloaded or down.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Turns every denial into a reply in the caller's dialect.
+#[derive(Clone)]
+pub(crate) struct RespondLayer {
+    policy: Arc<Policy>,
+}
+
+impl RespondLayer {
+    /// Replies in the name of `policy`.
+    pub(crate) const fn new(policy: Arc<Policy>) -> Self {
+        Self { policy }
+    }
+}
+
+impl<S> Layer<S> for RespondLayer {
+    type Service = Respond<S>;
+
+    fn layer(&self, inner: S) -> Respond<S> {
+        Respond { inner, policy: Arc::clone(&self.policy) }
+    }
+}
+
+/// The service of [`RespondLayer`]; as ready as the one inside.
+#[derive(Clone)]
+pub(crate) struct Respond<S> {
+    inner: S,
+    policy: Arc<Policy>,
+}
+
+impl<S> Service<Exchange> for Respond<S>
+where
+    S: Service<Exchange, Response = Reply, Error = Denial>,
+    S::Future: Unpin,
+{
+    type Response = Reply;
+    type Error = std::convert::Infallible;
+    type Future = Responding<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Nothing further in waits for readiness: every layer there is ready, or says no in its reply.
+        self.inner.poll_ready(context).map(|_| Ok(()))
+    }
+
+    fn call(&mut self, exchange: Exchange) -> Self::Future {
+        let (policy, entry) = (Arc::clone(&self.policy), exchange.entry.clone());
+        entry.note(|closed| {
+            closed.policy = Some(policy.label().to_owned().into());
+            closed.mode = match policy.mode() {
+                policies::Mode::Enforce => Mode::Enforce,
+                policies::Mode::Shadow => Mode::Shadow,
+            };
+        });
+        Responding { inner: self.inner.call(exchange), policy, entry }
+    }
+}
+
+/// The reply to come, denied or not.
+pub(crate) struct Responding<F> {
+    inner: F,
+    policy: Arc<Policy>,
+    entry: Entry,
+}
+
+impl<F: Future<Output = Result<Reply, Denial>> + Unpin> Future for Responding<F> {
+    type Output = Result<Reply, std::convert::Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.inner).poll(context).map(|result| {
+            let mut reply = result.unwrap_or_else(|denial| deny(&self.policy, &self.entry, denial));
+            let word = HeaderValue::from_static(decision_word(&reply.content));
+            reply.headers.insert("x-guard-decision", word);
+            if let Ok(label) = HeaderValue::from_str(self.policy.label()) {
+                reply.headers.insert("x-guard-policy", label);
+            }
+            Ok(reply)
+        })
+    }
+}
+
+const fn decision_word(content: &Content) -> &'static str {
+    match content {
+        Content::Held { .. } => "pending",
+        Content::Whole(_, Outcome::Allowed) => "allow",
+        Content::Whole(_, Outcome::Flagged) => "flag",
+        Content::Whole(_, Outcome::Redacted) => "redact",
+        Content::Whole(_, Outcome::Blocked) => "block",
+        Content::Whole(_, Outcome::GuardUnavailable) => "unavailable",
+        Content::Whole(..) => "none",
+    }
+}
+
+fn deny(policy: &Policy, entry: &Entry, denial: Denial) -> Reply {
+    let told = match denial {
+        Denial::Blocked(block) => return blocked(policy, entry, &block),
+        denial => tell(denial),
+    };
+    entry.note(|closed| closed.reason = Some(told.reason.clone().into()));
+    told.into_reply()
+}
+
+/// What is told, and what is recorded.
+struct Told {
+    status: StatusCode,
+    headers: HeaderMap,
+    error: ApiError,
+    outcome: Outcome,
+    reason: String,
+}
+
+impl Told {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        let outcome = if status.is_client_error() { Outcome::Refused } else { Outcome::Failed };
+        let error = ApiError::new(kind, code, message);
+        Self { status, headers: HeaderMap::new(), error, outcome, reason: code.to_owned() }
+    }
+
+    /// The caller's mistake: trying again will not help.
+    fn refused(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let mut told = Self::new(status, "invalid_request_error", code, message);
+        told.headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        told
+    }
+
+    /// Ours or the upstream's fault.
+    fn failed(
+        status: StatusCode,
+        code: &'static str,
+        outcome: Outcome,
+        message: &'static str,
+    ) -> Self {
+        Self { outcome, ..Self::new(status, "server_error", code, message) }
+    }
+
+    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.headers.insert(name, value.into());
+        self
+    }
+
+    fn retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.with(header::RETRY_AFTER, seconds.max(1))
+    }
+
+    fn into_reply(mut self) -> Reply {
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let content = Content::Whole(self.error.to_bytes().into(), self.outcome);
+        Reply { status: self.status, headers: self.headers, content, permit: None }
+    }
+}
+
+fn tell(denial: Denial) -> Told {
+    match denial {
+        Denial::RateLimited { limit, retry_after } => rate_limited(limit, retry_after),
+        Denial::Overloaded => Told::failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            Outcome::Refused,
+            "too many requests are under way",
+        )
+        .retry_after(RETRY),
+        Denial::GuardUnavailable | Denial::Blocked(_) => Told::failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "guard_unavailable",
+            Outcome::GuardUnavailable,
+            "a safety check gave no verdict, so nothing was let through",
+        )
+        .retry_after(RETRY),
+        Denial::AuditUnavailable => Told::failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "audit_unavailable",
+            Outcome::Failed,
+            "the decision cannot be recorded, so nothing was forwarded",
+        )
+        .retry_after(RETRY),
+        denial @ (Denial::UpstreamUnreachable
+        | Denial::UpstreamTimeout
+        | Denial::UpstreamInvalid(_)
+        | Denial::UpstreamStatus { .. }) => upstream(denial),
+        denial => request(denial),
+    }
+}
+
+/// What is wrong with the request.
+fn request(denial: Denial) -> Told {
+    match denial {
+        Denial::UnknownRoute => Told::refused(
+            StatusCode::NOT_FOUND,
+            "unknown_route",
+            "this route is not guarded, so it is not forwarded; served here: POST /v1/chat/completions",
+        ),
+        Denial::MethodNotAllowed => Told::refused(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this route takes POST only",
+        )
+        .with(header::ALLOW, HeaderValue::from_static("POST")),
+        Denial::UnsupportedMedia(expected) => {
+            Told::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", expected)
+        }
+        Denial::TooLarge(limit) => Told::refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request_too_large",
+            format!("the request body is larger than {limit} bytes"),
+        ),
+        Denial::TooSlow => Told::refused(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the request body took too long to arrive",
+        ),
+        Denial::Malformed(error) => Told {
+            error: ApiError::from(&error),
+            ..Told::refused(StatusCode::BAD_REQUEST, error.code, error.message.clone())
+        },
+        Denial::BadHttp(why) => Told::refused(StatusCode::BAD_REQUEST, "bad_http", why)
+            .with(header::CONNECTION, HeaderValue::from_static("close")),
+        _ => Told::failed(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            Outcome::Failed,
+            "the guard failed; nothing was released",
+        ),
+    }
+}
+
+fn rate_limited(limit: u32, retry_after: Duration) -> Told {
+    let message = format!("rate limit reached: {limit} requests in the policy's period");
+    let code = "rate_limit_exceeded";
+    Told::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", code, message)
+        .with(HeaderName::from_static("x-ratelimit-limit-requests"), limit)
+        .with(HeaderName::from_static("x-ratelimit-remaining-requests"), 0)
+        .retry_after(retry_after)
+}
+
+fn upstream(denial: Denial) -> Told {
+    let failed =
+        |status, code, message| Told::failed(status, code, Outcome::UpstreamFailed, message);
+    match denial {
+        Denial::UpstreamTimeout => failed(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "the model server did not answer in time",
+        ),
+        Denial::UpstreamInvalid(why) => {
+            tracing::warn!(%why, "the upstream's answer could not be read");
+            failed(
+                StatusCode::BAD_GATEWAY,
+                "upstream_invalid",
+                "the model server's answer could not be read",
+            )
+        }
+        Denial::UpstreamStatus { status, message, retry_after } => {
+            let message = message.unwrap_or_else(|| {
+                format!("the model server answered with status {}", status.as_u16())
+            });
+            let code = if status == StatusCode::TOO_MANY_REQUESTS {
+                "rate_limit_exceeded"
+            } else {
+                "upstream_refused"
+            };
+            let shown = if status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE {
+                status
+            } else {
+                StatusCode::BAD_GATEWAY
+            };
+            let kind =
+                if status.is_client_error() { "invalid_request_error" } else { "server_error" };
+            let told =
+                Told { outcome: Outcome::UpstreamFailed, ..Told::new(shown, kind, code, message) };
+            retry_after.map(Duration::from_secs).into_iter().fold(told, Told::retry_after)
+        }
+        _ => failed(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unreachable",
+            "the model server cannot be reached",
+        ),
+    }
+}
+
+/// A block, as the policy wants it said: as a client error, or as an ordinary answer that refuses.
+fn blocked(policy: &Policy, entry: &Entry, block: &Block) -> Reply {
+    let id = entry.id().to_string();
+    let text = policy.message(&block.decision.because, block.language.as_deref(), &id);
+    match policy.reply_as() {
+        ReplyAs::Error => {
+            let code = "content_filter";
+            let mut told = Told::refused(StatusCode::BAD_REQUEST, code, text);
+            if let Some(at) = &block.at {
+                told.error = told.error.pointing_at(at);
+            }
+            Told { outcome: Outcome::Blocked, ..told }.into_reply()
+        }
+        ReplyAs::Refusal => refusal(&id, block, &text),
+    }
+}
+
+fn refusal(id: &str, block: &Block, text: &str) -> Reply {
+    let created = Timestamp::now().as_second().try_into().unwrap_or_default();
+    let refusal = Refusal { id, model: &block.model, created, choices: block.choices, text };
+    let (media, bytes): (_, Bytes) = match block.stream {
+        None => ("application/json", refusal.to_bytes().into()),
+        Some(WantsUsage(wants_usage)) => {
+            let events = refusal.to_events(wants_usage);
+            let bytes: Vec<u8> =
+                events.iter().flat_map(|event| proxy_stream::encode(event)).collect();
+            ("text/event-stream", bytes.into())
+        }
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    Reply {
+        status: StatusCode::OK,
+        headers,
+        content: Content::Whole(bytes, Outcome::Blocked),
+        permit: None,
+    }
+}

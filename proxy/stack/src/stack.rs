@@ -1,0 +1,61 @@
+//! The order of the layers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::Response;
+use policies::Policy;
+use proxy_audit::Journal;
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
+
+use crate::admission::AdmissionLayer;
+use crate::catch_panic::CatchPanicLayer;
+use crate::guard::{GuardLayer, Panel};
+use crate::rate::RateLimitLayer;
+use crate::read::ReadLayer;
+use crate::record::RecordLayer;
+use crate::respond::RespondLayer;
+use crate::{Arrival, Limits, ReplyBody, Upstream};
+
+/// The whole proxy as one service: a request in, a response out, no errors. Boxed here because its type names
+/// every layer, and one call through a pointer per request is nothing.
+pub type Gate = BoxCloneSyncService<Arrival, Response<ReplyBody>, Infallible>;
+
+/// What the stack is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where decisions are recorded.
+    pub journal: Arc<Journal>,
+    /// The name of this proxy in the records.
+    pub instance: Arc<str>,
+    /// What decides.
+    pub policy: Arc<Policy>,
+    /// Who judges.
+    pub panel: Panel,
+    /// What one exchange may cost.
+    pub limits: Limits,
+    /// The model server.
+    pub upstream: Upstream,
+}
+
+/// Puts the layers together, outermost first.
+#[must_use]
+pub fn stack(parts: Parts) -> Gate {
+    let Parts { journal, instance, policy, panel, limits, upstream } = parts;
+    let service = ServiceBuilder::new()
+        // Outside the record, which closes itself as failed while a panic passes through.
+        .layer(CatchPanicLayer)
+        // Outside everything that can say no: a refusal is recorded like an answer.
+        .layer(RecordLayer::new(journal, instance))
+        // From here on in, a layer says no with a `Denial`.
+        .layer(RespondLayer::new(Arc::clone(&policy)))
+        // Before a byte of the body is read: refusing must be cheap.
+        .layer(RateLimitLayer::new(policy.requests()))
+        .layer(AdmissionLayer::new(limits.concurrent))
+        .layer(ReadLayer::new(limits))
+        // Makes the only `Cleared` there is, and the upstream takes nothing else.
+        .layer(GuardLayer::new(panel, policy, limits))
+        .service(upstream);
+    BoxCloneSyncService::new(service)
+}

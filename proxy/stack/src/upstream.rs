@@ -1,0 +1,185 @@
+//! The model server. It takes only what was cleared.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::Service;
+
+use crate::Cleared;
+use crate::denial::Denial;
+use crate::read::Asked;
+
+/// How long a connection to the upstream may take to come about.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long an unused connection is kept: shorter than the usual idle timeout of servers (uvicorn's is 5 s, but it
+/// closes cleanly; load balancers' is 60 s).
+const POOL_IDLE: Duration = Duration::from_secs(50);
+/// What every request to the upstream is signed with.
+const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
+
+/// Where the model server is.
+#[derive(Clone, Debug)]
+pub struct Target {
+    chat_completions: Uri,
+    authorization: Option<HeaderValue>,
+}
+
+/// The upstream's address or key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// Not an absolute `http` or `https` URL.
+    #[error("`{0}` is not a URL like http://127.0.0.1:8000 or https://api.example.com/v1")]
+    Url(String),
+    /// Something that must not be part of the URL.
+    #[error("the upstream's URL must not hold a user name, a query or a fragment")]
+    Extra,
+    /// The key holds characters that a header cannot.
+    #[error("the upstream's key holds characters that an HTTP header cannot carry")]
+    Key,
+    /// The system's certificates cannot be read.
+    #[error("the system's certificate authorities cannot be read")]
+    Roots(#[source] std::io::Error),
+}
+
+impl Target {
+    /// The server at `url`: its origin, or its OpenAI base URL ending in `/v1`.
+    ///
+    /// With a `key`, the upstream gets that one; without, each caller's own `Authorization` is passed on.
+    ///
+    /// # Errors
+    /// When the URL or the key cannot be used.
+    pub fn parse(url: &str, key: Option<&str>) -> Result<Self, TargetError> {
+        let not_a_url = || TargetError::Url(url.to_owned());
+        let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| not_a_url())?;
+        let authority = uri.authority().ok_or_else(not_a_url)?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(not_a_url());
+        }
+        if authority.as_str().contains('@') || uri.query().is_some() || url.contains('#') {
+            return Err(TargetError::Extra);
+        }
+        let base = match uri.path().trim_end_matches('/') {
+            "" => "/v1",
+            path => path,
+        };
+        let chat_completions = Uri::builder()
+            .scheme(uri.scheme_str().unwrap_or("http"))
+            .authority(authority.as_str())
+            .path_and_query(format!("{base}/chat/completions"))
+            .build()
+            .map_err(|_| not_a_url())?;
+        Ok(Self { chat_completions, authorization: key.map(bearer).transpose()? })
+    }
+}
+
+fn bearer(key: &str) -> Result<HeaderValue, TargetError> {
+    let mut value =
+        HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| TargetError::Key)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A pooled client of one model server. Redirects are not followed and nothing is decompressed: what was
+/// judged is what is sent, and what is read is what came.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    target: Arc<Target>,
+    time: Duration,
+}
+
+impl Upstream {
+    /// A client of `target` that waits up to `time` for an answer to begin.
+    ///
+    /// # Errors
+    /// When the target is `https` and the system's certificate authorities cannot be read.
+    pub fn new(target: Target, time: Duration) -> Result<Self, TargetError> {
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT_TIME));
+        http.enforce_http(false);
+        let tls = rustls::ClientConfig::builder();
+        let tls = match target.chat_completions.scheme_str() {
+            // Reading the certificates takes milliseconds that a plain upstream need not wait for.
+            Some("https") => tls.with_native_roots().map_err(TargetError::Roots)?,
+            _ => tls.with_root_certificates(rustls::RootCertStore::empty()),
+        };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.with_no_client_auth())
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .build(connector);
+        Ok(Self { client, target: Arc::new(target), time })
+    }
+
+    fn request(&self, asked: &Asked) -> Request<Full<Bytes>> {
+        let accept =
+            if asked.request.is_stream() { "text/event-stream" } else { "application/json" };
+        let mut request = Request::new(Full::new(Bytes::from(asked.request.to_bytes())));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = self.target.chat_completions.clone();
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        let authorization =
+            self.target.authorization.as_ref().or(asked.passed.authorization.as_ref());
+        let passed = [
+            ("authorization", authorization),
+            ("traceparent", asked.passed.traceparent.as_ref()),
+            ("tracestate", asked.passed.tracestate.as_ref()),
+        ];
+        for (name, value) in passed {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
+        if let Ok(id) = HeaderValue::from_str(&asked.entry.id().to_string()) {
+            headers.insert("x-request-id", id);
+        }
+        request
+    }
+}
+
+impl Service<Cleared<Asked>> for Upstream {
+    type Response = Response<Incoming>;
+    type Error = Denial;
+    // Boxed: the client's own future is boxed already, this one adds the deadline.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Denial>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, cleared: Cleared<Asked>) -> Self::Future {
+        let asked = cleared.into_inner();
+        let response = self.client.request(self.request(&asked));
+        let time = self.time;
+        Box::pin(async move {
+            match tokio::time::timeout(time, response).await {
+                Err(_) => Err(Denial::UpstreamTimeout),
+                Ok(Ok(response)) => Ok(response),
+                Ok(Err(error)) if error.is_connect() => {
+                    tracing::warn!(%error, "the upstream cannot be reached");
+                    Err(Denial::UpstreamUnreachable)
+                }
+                Ok(Err(error)) => Err(Denial::UpstreamInvalid(format!("it broke off: {error}"))),
+            }
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! Cutting spans out of a text.
+
+use std::ops::Range;
+
+/// What stands where something was cut out.
+pub const REDACTED: &str = "[REDACTED]";
+
+/// `text` with each of `spans` (in bytes, in any order, overlapping or not) replaced by [`REDACTED`].
+///
+/// `None` if a span does not lie on characters of the text: then nobody knows what to cut.
+#[must_use]
+pub fn redact(text: &str, spans: &[Range<usize>]) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut kept_to = 0;
+    for span in merged(spans) {
+        text.get(span.clone())?;
+        out.push_str(text.get(kept_to..span.start)?);
+        out.push_str(REDACTED);
+        kept_to = span.end;
+    }
+    out.push_str(text.get(kept_to..)?);
+    Some(out)
+}
+
+/// The same spans in order, those that touch or overlap made one.
+pub(crate) fn merged(spans: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut sorted = spans.to_vec();
+    sorted.sort_by_key(|span| span.start);
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(sorted.len());
+    for span in sorted {
+        match merged.last_mut() {
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            _ => merged.push(span),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_cut_and_nothing_else() {
+        assert_eq!(redact("a secret b", &[2..8]).as_deref(), Some("a [REDACTED] b"));
+        assert_eq!(
+            redact("abcdef", &[3..5, 0..1, 4..6]).as_deref(),
+            Some("[REDACTED]bc[REDACTED]")
+        );
+        assert_eq!(redact("é", &[0..1]), None);
+        assert_eq!(redact("abc", &[2..9]), None);
+    }
+}

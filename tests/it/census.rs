@@ -1,0 +1,100 @@
+//! Every place of a request where a text can stand is examined or refused. The document below uses every field
+//! that requests have; a test trigger is put into each of its strings and keys in turn.
+
+use serde_json::{Value, json};
+
+use crate::support::{Guard, Script, Upstream, post};
+
+const CANARY: &str = "PORTCULLIS-TEST-JAILBREAK";
+
+fn everything() -> Value {
+    let call = json!({ "id": "call_1", "type": "function", "function": { "name": "f", "arguments": "{\"a\":\"b\"}" } });
+    let schema = json!({ "type": "object", "properties": { "city": { "type": "string", "description": "which",
+        "enum": ["a", "b"], "default": "a", "examples": ["c"], "$comment": "d" } }, "required": ["city"] });
+    json!({
+        "model": "m",
+        "messages": [
+            { "role": "system", "content": "be kind", "name": "boss" },
+            { "role": "developer", "content": [{ "type": "text", "text": "be brief" }] },
+            { "role": "user", "content": "hello", "name": "ann" },
+            { "role": "user", "content": [{ "type": "text", "text": "one" }, { "type": "text", "text": "two" }] },
+            { "role": "assistant", "content": "hi", "refusal": "no", "reasoning": "r", "reasoning_content": "rc",
+              "name": "bot", "tool_calls": [call], "function_call": { "name": "g", "arguments": "{}" } },
+            { "role": "assistant", "content": [{ "type": "text", "text": "t" }, { "type": "refusal", "refusal": "n" }] },
+            { "role": "tool", "tool_call_id": "call_1", "content": "sunny", "name": "f" },
+            { "role": "tool", "tool_call_id": "call_1", "content": [{ "type": "text", "text": "warm" }] },
+            { "role": "function", "name": "g", "content": "ok" },
+        ],
+        "tools": [{ "type": "function", "function": { "name": "f", "description": "d", "parameters": schema, "strict": false } }],
+        "functions": [{ "name": "g", "description": "d", "parameters": schema }],
+        "tool_choice": { "type": "function", "function": { "name": "f" } },
+        "function_call": { "name": "g" },
+        "response_format": { "type": "json_schema", "json_schema": { "name": "s", "description": "d", "schema": schema, "strict": true } },
+        "prediction": { "type": "content", "content": [{ "type": "text", "text": "p" }] },
+        "stop": ["one", "two"],
+        "stream": false,
+        "stream_options": { "include_usage": true },
+        "n": 1, "max_tokens": 5, "max_completion_tokens": 5, "temperature": 1, "top_p": 0.5,
+        "frequency_penalty": 0, "presence_penalty": 0, "seed": 1, "top_k": 1, "min_p": 0.1,
+        "logit_bias": { "50256": -100 },
+        "parallel_tool_calls": true, "reasoning_effort": "low", "verbosity": "low", "modalities": ["text"],
+        "service_tier": "auto", "metadata": { "topic": "weather" }, "user": "u", "safety_identifier": "s",
+        "prompt_cache_key": "k", "prompt_cache_retention": "24h", "store": false,
+    })
+}
+
+/// Every document that differs from `value` by the canary in one string or one key, with the place.
+fn planted(value: &Value) -> Vec<(String, Value)> {
+    match value {
+        Value::String(text) => {
+            // A word of its own, and hidden among others.
+            let hidden = format!("{text} {CANARY} {text}");
+            vec![(String::new(), json!(CANARY)), ("~hidden".into(), json!(hidden))]
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .flat_map(|(index, item)| {
+                planted(item).into_iter().map(move |(at, changed)| {
+                    let mut items = items.clone();
+                    items[index] = changed;
+                    (format!("/{index}{at}"), Value::Array(items))
+                })
+            })
+            .collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, item)| {
+                let mut renamed = fields.clone();
+                let value = renamed.remove(key).unwrap();
+                renamed.insert(CANARY.to_owned(), value);
+                let inner = planted(item).into_iter().map(move |(at, changed)| {
+                    let mut fields = fields.clone();
+                    fields.insert(key.clone(), changed);
+                    (format!("/{key}{at}"), Value::Object(fields))
+                });
+                inner.chain([(format!("/{key}~key"), Value::Object(renamed))]).collect::<Vec<_>>()
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn every_string_and_every_key_of_a_request_is_examined_or_refused() {
+    let upstream = Upstream::start(Script::say("ok")).await;
+    let guard = Guard::start(&upstream.url());
+    let whole = everything();
+    let reply = post(guard.address, &[], whole.to_string().as_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(upstream.last_body(), whole, "every field is forwarded");
+
+    let before = upstream.received().len();
+    let planted = planted(&whole);
+    assert!(planted.len() > 200, "{}", planted.len());
+    for (place, body) in &planted {
+        let reply = post(guard.address, &[], body.to_string().as_bytes()).await;
+        assert_eq!(reply.status, 400, "{place} was let through: {}", reply.body);
+    }
+    assert_eq!(upstream.received().len(), before, "nothing was forwarded");
+}

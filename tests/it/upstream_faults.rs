@@ -1,0 +1,246 @@
+//! A model server that fails must not make the guard fail open, nor leave a record open.
+
+use std::time::Duration;
+
+use proxy_audit::Outcome;
+
+use crate::support::{Guard, POLICY, Script, Upstream, chat, completion, get_events, post, sse};
+
+const SETTINGS: &str =
+    "limits: { upstream_seconds: 1, upstream_idle_seconds: 1, answer_bytes: 10000 }";
+
+struct Case {
+    name: &'static str,
+    script: Script,
+    status: u16,
+    code: &'static str,
+}
+
+fn case(name: &'static str, script: Script, status: u16, code: &'static str) -> Case {
+    Case { name, script, status, code }
+}
+
+const JSON: &str = "content-type: application/json";
+const EVENTS: &str = "content-type: text/event-stream";
+/// What must never be seen by a client: every bad answer below says it.
+const CANARY: &str = "UNJUDGED";
+
+fn plain_cases() -> Vec<Case> {
+    let whole = completion(CANARY).to_string();
+    let half = &whole[..whole.len() / 2];
+    let head = |more: &str| format!("200 OK\r\n{JSON}{more}");
+    let long = format!("\r\ncontent-length: {}", whole.len() + 10);
+    let big = completion(&CANARY.repeat(3000)).to_string();
+    vec![
+        case("dies in the head", Script::Reset(b"HTTP/1.1 200".to_vec()), 502, "upstream_invalid"),
+        case("closes at once", Script::Close(Vec::new()), 502, "upstream_invalid"),
+        case(
+            "dies in the body",
+            Script::Reset(Script::response(&head(&long), half)),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "promises more than it sends",
+            Script::Close(Script::response(&head(&long), &whole)),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "closes mid-body",
+            Script::Close(Script::response(&head(""), half)),
+            502,
+            "upstream_invalid",
+        ),
+        case("says nothing", Script::Stall(Vec::new()), 504, "upstream_timeout"),
+        case(
+            "falls silent",
+            Script::Stall(Script::response(&head(&long), half)),
+            504,
+            "upstream_timeout",
+        ),
+        case(
+            "is not HTTP",
+            Script::Close(format!("{CANARY}\r\n\r\n").into_bytes()),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "is a page",
+            Script::Close(Script::response("200 OK\r\ncontent-type: text/html", CANARY)),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "streams unasked",
+            Script::Close(Script::response(&format!("200 OK\r\n{EVENTS}"), &sse(&[CANARY]))),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "is compressed",
+            Script::Close(Script::response(&head("\r\ncontent-encoding: gzip"), &whole)),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "is too large",
+            Script::Close(Script::response(&head(""), &big)),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "is no completion",
+            Script::Close(Script::response(&head(""), r#"{"choices":[]}"#)),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "says a field twice",
+            Script::Close(Script::response(
+                &head(""),
+                &whole.replacen("\"id\":", "\"id\":\"x\",\"id\":", 1),
+            )),
+            502,
+            "upstream_invalid",
+        ),
+        case(
+            "redirects",
+            Script::status("307 Temporary Redirect\r\nlocation: http://example.com/", CANARY),
+            502,
+            "upstream_refused",
+        ),
+        case(
+            "fails inside",
+            Script::status(
+                "500 Internal Server Error",
+                &format!("{{\"error\":{{\"message\":\"{CANARY}\"}}}}"),
+            ),
+            502,
+            "upstream_refused",
+        ),
+        case(
+            "quotes what is not allowed",
+            Script::status(
+                "400 Bad Request",
+                &format!("{{\"error\":{{\"message\":\"PORTCULLIS-TEST-S1 {CANARY}\"}}}}"),
+            ),
+            400,
+            "upstream_refused",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_plain_answer_that_fails_is_a_clean_error_and_a_closed_record() {
+    let upstream = Upstream::start(Script::say("")).await;
+    let guard = Guard::with(&upstream.url(), POLICY, SETTINGS);
+    for (count, case) in plain_cases().into_iter().enumerate() {
+        upstream.play(case.script);
+        let reply = post(guard.address, &[], chat("hi", false).to_string().as_bytes()).await;
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (case.status, case.code),
+            "{}",
+            case.name
+        );
+        assert!(!reply.body.contains(CANARY), "{}: {}", case.name, reply.body);
+        let closed = guard.closed();
+        assert_eq!(
+            (closed.len(), closed[count].outcome),
+            (count + 1, Outcome::UpstreamFailed),
+            "{}",
+            case.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_answer_that_fails_ends_in_an_error_event_and_a_closed_record() {
+    let upstream = Upstream::start(Script::say("")).await;
+    let guard = Guard::with(&upstream.url(), POLICY, SETTINGS);
+    let whole = sse(&[CANARY, CANARY]);
+    let events = |body: &str| Script::response(&format!("200 OK\r\n{EVENTS}"), body);
+    let cut = whole.find("data: [DONE]").unwrap();
+    let cases = [
+        ("dies", Script::Reset(events(&whole[..whole.len() / 2])), "upstream_failed"),
+        ("never says it is done", Script::Close(events(&whole[..cut])), "upstream_failed"),
+        ("falls silent", Script::Stall(events(&whole[..cut])), "upstream_timeout"),
+        (
+            "sends junk",
+            Script::Close(events(&whole.replacen("data: {", "data: {{", 2))),
+            "upstream_failed",
+        ),
+        (
+            "sends an error",
+            Script::Close(events(&format!(
+                "{}data: {{\"error\":{{\"message\":\"x\"}}}}\n\n",
+                &whole[..cut]
+            ))),
+            "upstream_failed",
+        ),
+        (
+            "sends a choice nobody asked for",
+            Script::Close(events(&whole.replace("\"index\":0", "\"index\":1"))),
+            "upstream_failed",
+        ),
+        ("sends too much", Script::Close(events(&sse(&[&CANARY.repeat(3000)]))), "upstream_failed"),
+    ];
+    for (count, (name, script, code)) in cases.into_iter().enumerate() {
+        upstream.play(script);
+        let reply = post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+        assert_eq!(reply.status, 200, "{name}");
+        assert!(!reply.body.contains(CANARY), "{name}: {}", reply.body);
+        let events = get_events(&reply.body);
+        let error: serde_json::Value = serde_json::from_str(events.last().expect(name)).unwrap();
+        assert_eq!((events.len(), error["error"]["code"].as_str()), (1, Some(code)), "{name}");
+        let closed = guard.closed();
+        assert_eq!(
+            (closed.len(), closed[count].outcome),
+            (count + 1, Outcome::UpstreamFailed),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_an_answer_and_the_client_hears_that_the_guard_lives() {
+    let bytes = Script::response(&format!("200 OK\r\n{EVENTS}"), &sse(&["slow"]));
+    let upstream = Upstream::start(Script::Dribble(bytes, 100, Duration::from_millis(20))).await;
+    let guard = Guard::start(&upstream.url());
+    let reply = post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+    assert_eq!(get_events(&reply.body).last().map(String::as_str), Some("[DONE]"));
+    upstream.play(Script::Dribble(
+        Script::response(
+            &format!(
+                "200 OK\r\n{JSON}\r\ncontent-length: {}",
+                completion("slow").to_string().len()
+            ),
+            &completion("slow").to_string(),
+        ),
+        5,
+        Duration::from_millis(5),
+    ));
+    let reply = post(guard.address, &[], chat("hi", false).to_string().as_bytes()).await;
+    assert_eq!(reply.json(), completion("slow"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_not_there_and_one_that_says_why_not() {
+    let upstream = Upstream::start(Script::say("")).await;
+    let guard = Guard::start("http://127.0.0.1:1");
+    let reply = post(guard.address, &[], chat("hi", false).to_string().as_bytes()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_unreachable"));
+    assert_eq!(guard.closed()[0].outcome, Outcome::UpstreamFailed);
+
+    let guard = Guard::start(&upstream.url());
+    upstream.play(Script::status("404 Not Found", r#"{"error":{"message":"no such model"}}"#));
+    let reply = post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+    assert_eq!(
+        (reply.status, reply.json()["error"]["message"].as_str()),
+        (404, Some("no such model"))
+    );
+    upstream.play(Script::status("429 Too Many Requests\r\nretry-after: 7", "{}"));
+    let reply = post(guard.address, &[], chat("hi", false).to_string().as_bytes()).await;
+    assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (429, "7"));
+}

@@ -1,0 +1,157 @@
+//! The real binary, started and stopped.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proxy_audit::{Closed, Opened, Record};
+use serde_json::Value;
+
+use super::POLICY;
+
+/// A running `portcullis serve` with its own audit directory.
+pub struct Guard {
+    pub address: SocketAddr,
+    child: Child,
+    dir: Arc<tempfile::TempDir>,
+}
+
+impl Guard {
+    /// Before the model server at `upstream`, with the tests' policy.
+    pub fn start(upstream: &str) -> Self {
+        Self::with(upstream, POLICY, "")
+    }
+
+    /// With any policy, and settings as in `server.yaml`.
+    pub fn with(upstream: &str, policy: &str, settings: &str) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::run(Command::new(Self::binary()), upstream, (policy, settings), dir)
+    }
+
+    /// Run by a shell that has set some limit before.
+    pub fn limited(upstream: &str, limit: &str) -> Self {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("{limit}; exec \"$0\" \"$@\""), Self::binary()]);
+        Self::run(command, upstream, (POLICY, ""), Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// On the same audit directory again.
+    pub fn restart(mut self, upstream: &str) -> Self {
+        let dir = Arc::clone(&self.dir);
+        // It may be dead already.
+        let _dead = self.child.kill();
+        self.child.wait().unwrap();
+        Self::run(Command::new(Self::binary()), upstream, (POLICY, ""), dir)
+    }
+
+    /// The path of the binary under test.
+    pub fn binary() -> &'static str {
+        env!("CARGO_BIN_EXE_portcullis")
+    }
+
+    fn run(
+        mut command: Command,
+        upstream: &str,
+        (policy, settings): (&str, &str),
+        dir: Arc<tempfile::TempDir>,
+    ) -> Self {
+        let (policy_file, config_file) =
+            (dir.path().join("policy.yaml"), dir.path().join("server.yaml"));
+        std::fs::write(&policy_file, policy).unwrap();
+        std::fs::write(&config_file, settings).unwrap();
+        let mut child = command
+            .args(["serve", "--log", "json", "--listen", "127.0.0.1:0", "--upstream", upstream])
+            .arg("--policy")
+            .arg(&policy_file)
+            .arg("--audit-dir")
+            .arg(dir.path().join("audit"))
+            .arg("--config")
+            .arg(&config_file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+                line["fields"]["address"].as_str().map(|address| address.parse().unwrap())
+            })
+            .expect("the guard did not start");
+        // Somebody must read on, or the guard would wait for room in the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { address, child, dir }
+    }
+
+    pub fn audit_dir(&self) -> PathBuf {
+        self.dir.path().join("audit")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Every closed record so far, oldest first.
+    pub fn closed(&self) -> Vec<Closed> {
+        let entries = proxy_audit::tail(&self.audit_dir(), u64::MAX).unwrap();
+        entries
+            .into_iter()
+            .filter_map(|entry| match entry.record {
+                Record::Closed(closed) => Some(*closed),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Every opened record so far, oldest first.
+    pub fn opened(&self) -> Vec<Opened> {
+        let entries = proxy_audit::tail(&self.audit_dir(), u64::MAX).unwrap();
+        entries
+            .into_iter()
+            .filter_map(|entry| match entry.record {
+                Record::Opened(opened) => Some(opened),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Waits until there are `count` closed records, and returns them.
+    pub async fn closed_after(&self, count: usize) -> Vec<Closed> {
+        let started = Instant::now();
+        loop {
+            let closed = self.closed();
+            if closed.len() >= count || started.elapsed() > Duration::from_secs(10) {
+                return closed;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status =
+            Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Checks the whole journal.
+    pub fn verify(&self) -> proxy_audit::Report {
+        proxy_audit::verify(&self.audit_dir()).unwrap()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}

@@ -1,0 +1,12 @@
+//! What the integration tests are made of: a scripted model server, a guard to talk to, and a client that can
+//! say anything.
+
+mod client;
+mod guard;
+mod policy;
+mod upstream;
+
+pub use client::{chat, get_events, post, raw, try_post};
+pub use guard::Guard;
+pub use policy::{POLICY, policy_with};
+pub use upstream::{Script, Upstream, completion, sse};

@@ -1,0 +1,206 @@
+//! A model server that does as it is told, and writes down every byte it gets.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// What to answer on a connection, in raw bytes.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// A whole response; the connection stays open for the next request.
+    Reply(Vec<u8>),
+    /// The response in pieces of so many bytes, with a pause between them.
+    Dribble(Vec<u8>, usize, Duration),
+    /// These bytes, then nothing, for ever.
+    Stall(Vec<u8>),
+    /// These bytes, then the connection is reset.
+    Reset(Vec<u8>),
+    /// These bytes, then the connection is closed in an orderly way.
+    Close(Vec<u8>),
+}
+
+impl Script {
+    /// A plain answer.
+    pub fn say(text: &str) -> Self {
+        Self::json(&completion(text))
+    }
+
+    /// A response with a JSON body.
+    pub fn json(body: &Value) -> Self {
+        Self::Reply(response("200 OK", "application/json", body.to_string().as_bytes()))
+    }
+
+    /// A streamed answer, chunk by chunk.
+    pub fn stream(pieces: &[&str]) -> Self {
+        Self::Dribble(
+            response("200 OK", "text/event-stream", sse(pieces).as_bytes()),
+            7,
+            Duration::ZERO,
+        )
+    }
+
+    /// A response with any status and body.
+    pub fn status(status: &str, body: &str) -> Self {
+        Self::Reply(response(status, "application/json", body.as_bytes()))
+    }
+
+    /// A response as it is, with any head.
+    pub fn response(head: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {head}\r\n\r\n{body}").into_bytes()
+    }
+}
+
+fn response(status: &str, media: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {media}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// A chat completion that says `text`.
+pub fn completion(text: &str) -> Value {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3 },
+    })
+}
+
+/// A whole stream that says `pieces`, with a usage chunk and `[DONE]`.
+pub fn sse(pieces: &[&str]) -> String {
+    let chunk = |choices: Value, usage: Value| {
+        let chunk = json!({
+            "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": choices, "usage": usage,
+        });
+        format!("data: {chunk}\n\n")
+    };
+    let delta = |delta: Value, end: Value| {
+        chunk(json!([{ "index": 0, "delta": delta, "finish_reason": end }]), Value::Null)
+    };
+    let mut text = delta(json!({ "role": "assistant", "content": "" }), Value::Null);
+    for piece in pieces {
+        text += &delta(json!({ "content": piece }), Value::Null);
+    }
+    text += &delta(json!({}), json!("stop"));
+    text +=
+        &chunk(json!([]), json!({ "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3 }));
+    text + "data: [DONE]\n\n"
+}
+
+/// The scripted server.
+pub struct Upstream {
+    pub address: SocketAddr,
+    received: Arc<Mutex<Vec<u8>>>,
+    script: Arc<Mutex<Script>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Upstream {
+    pub async fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let script = Arc::new(Mutex::new(script));
+        let mut tasks = JoinSet::new();
+        let (log, plan) = (Arc::clone(&received), Arc::clone(&script));
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(connection(stream, Arc::clone(&log), Arc::clone(&plan)));
+            }
+        });
+        Self { address, received, script, _tasks: tasks }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From the next request on, do this.
+    pub fn play(&self, script: Script) {
+        *self.script.lock().unwrap() = script;
+    }
+
+    /// Every byte received so far.
+    pub fn received(&self) -> Vec<u8> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// The JSON body of the last request received.
+    pub fn last_body(&self) -> Value {
+        let received = self.received();
+        let text = String::from_utf8_lossy(&received);
+        let (_, body) = text.rsplit_once("\r\n\r\n").expect("no request was received");
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+async fn connection(mut stream: TcpStream, log: Arc<Mutex<Vec<u8>>>, script: Arc<Mutex<Script>>) {
+    while request(&mut stream, &log).await.is_some() {
+        let script = script.lock().unwrap().clone();
+        if play(&mut stream, script).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Reads one request with a `content-length`; `None` when the connection ends.
+async fn request(stream: &mut TcpStream, log: &Mutex<Vec<u8>>) -> Option<()> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut buffer = [0; 16 * 1024];
+        let count = stream.read(&mut buffer).await.ok().filter(|&count| count > 0)?;
+        bytes.extend_from_slice(&buffer[..count]);
+        log.lock().unwrap().extend_from_slice(&buffer[..count]);
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        let Some(end) = text.find("\r\n\r\n") else { continue };
+        let length = text[..end].split("content-length: ").nth(1)?.split("\r\n").next()?;
+        if bytes.len() >= end + 4 + length.parse::<usize>().ok()? {
+            return Some(());
+        }
+    }
+}
+
+/// Plays the script; `None` when the connection is over.
+async fn play(stream: &mut TcpStream, script: Script) -> Option<()> {
+    match script {
+        Script::Reply(bytes) => stream.write_all(&bytes).await.ok(),
+        Script::Dribble(bytes, size, pause) => {
+            for piece in bytes.chunks(size) {
+                stream.write_all(piece).await.ok()?;
+                stream.flush().await.ok()?;
+                if pause > Duration::ZERO {
+                    tokio::time::sleep(pause).await;
+                } else {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Some(())
+        }
+        Script::Stall(bytes) => {
+            stream.write_all(&bytes).await.ok()?;
+            // Until the other side gives up.
+            while stream.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {}
+            None
+        }
+        Script::Reset(bytes) => {
+            stream.write_all(&bytes).await.ok()?;
+            stream.flush().await.ok()?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            stream.set_zero_linger().ok()?;
+            None
+        }
+        Script::Close(bytes) => {
+            stream.write_all(&bytes).await.ok()?;
+            stream.shutdown().await.ok()?;
+            None
+        }
+    }
+}
