@@ -57,7 +57,7 @@ fn classify_says_every_score_and_what_would_be_done() {
                 .find(|found| found["category"] == category)
                 .unwrap_or_else(|| panic!("{category} is missing: {line}"));
             assert!((0.0..=1.0).contains(&found["score"].as_f64().unwrap()), "{found}");
-            assert_eq!(found["classifier"].as_str().is_some(), true);
+            assert!(found["classifier"].is_string());
         }
     }
     let strict = run(&["classify", "--json"], "hello\n");

@@ -1,6 +1,16 @@
 //! The guard as its users meet it: the real binary over real sockets, before a scripted model server; and the
 //! stack alone, with scripted classifiers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that panics has found something"
+)]
+#![allow(unreachable_pub, reason = "the support module is written like a library")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

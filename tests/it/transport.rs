@@ -71,7 +71,7 @@ async fn one_connection_serves_many_requests() {
     let one = |number: usize| {
         let (client, url) = (client.clone(), url.clone());
         async move {
-            let text = if number % 2 == 0 { "hello" } else { "PORTCULLIS-TEST-S2" };
+            let text = if number.is_multiple_of(2) { "hello" } else { "PORTCULLIS-TEST-S2" };
             let body = Full::new(Bytes::from(chat(text, false).to_string()));
             let request =
                 Request::post(url).header("content-type", "application/json").body(body).unwrap();

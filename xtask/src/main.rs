@@ -1,2 +1,56 @@
-//! Under construction.
-fn main() {}
+//! `cargo xtask test` runs every test there is; `cargo xtask tidy` checks the rules that hold the design.
+
+mod arrows;
+mod files;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Repository chores
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every test: Rust, and the official clients against the real binary
+    Test {
+        /// Leave out the tests with the official Python and Node.js clients (they install packages)
+        #[arg(long)]
+        no_clients: bool,
+    },
+    /// Check which package may depend on which, and how files look
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Test { no_clients } => run::test(no_clients),
+        Command::Tidy => tidy(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tidy() -> Result<(), String> {
+    let mut faults = arrows::check()?;
+    faults.extend(files::check()?);
+    if faults.is_empty() {
+        println!("tidy: every dependency is an allowed arrow, every file looks as it should");
+        return Ok(());
+    }
+    for fault in &faults {
+        println!("{fault}");
+    }
+    Err(format!("{} things are not tidy", faults.len()))
+}

@@ -41,7 +41,9 @@ fn prose(words: &str, seed: usize) -> String {
     let mut text = String::new();
     while text.len() < KIB {
         match random.below(12) {
-            0 => text.push_str(&format!("{}{}", words[random.below(words.len())], random.below(999))),
+            0 => {
+                text.push_str(&format!("{}{}", words[random.below(words.len())], random.below(999)))
+            }
             1 => text.push_str(". "),
             _ => text.push_str(words[random.below(words.len())]),
         }

@@ -21,7 +21,8 @@ pub fn reference_scale(raw: f32, knots: Knots) -> f32 {
     let logit = if raw >= high {
         high_target + bend((raw - high) * last)
     } else if raw >= middle {
-        middle_target + (raw - middle) / (high - middle).max(f32::EPSILON) * (high_target - middle_target)
+        middle_target
+            + (raw - middle) / (high - middle).max(f32::EPSILON) * (high_target - middle_target)
     } else if raw >= low {
         low_target + (raw - low) / (middle - low).max(f32::EPSILON) * (middle_target - low_target)
     } else {

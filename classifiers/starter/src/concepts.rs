@@ -8,12 +8,66 @@ use crate::hash::{self, Kind};
 
 /// Names of all concepts; the index is the concept's number. The first [`ATTACK`] are about attacks.
 pub const CONCEPTS: [&str; 60] = [
-    "you", "ai", "ignore", "prior", "instructions", "rules", "system", "prompt", "reveal", "pretend",
-    "unrestricted", "henceforth", "refuse", "secret", "tool", "send", "link", "answer", "user", "mode",
-    "fiction", "only", "encode", "obey", "before", "task", "urgent", "run", "say", "explain", "howto",
-    "polite", "kill", "weapon", "terror", "crime", "drugs", "hack", "rape", "child", "sex", "defame",
-    "medical", "legal", "finance", "personal", "stalk", "copyright", "pirate", "cbrn", "bomb", "slur",
-    "group", "insult", "suicide", "eating", "election", "fake", "steal", "traffic",
+    "you",
+    "ai",
+    "ignore",
+    "prior",
+    "instructions",
+    "rules",
+    "system",
+    "prompt",
+    "reveal",
+    "pretend",
+    "unrestricted",
+    "henceforth",
+    "refuse",
+    "secret",
+    "tool",
+    "send",
+    "link",
+    "answer",
+    "user",
+    "mode",
+    "fiction",
+    "only",
+    "encode",
+    "obey",
+    "before",
+    "task",
+    "urgent",
+    "run",
+    "say",
+    "explain",
+    "howto",
+    "polite",
+    "kill",
+    "weapon",
+    "terror",
+    "crime",
+    "drugs",
+    "hack",
+    "rape",
+    "child",
+    "sex",
+    "defame",
+    "medical",
+    "legal",
+    "finance",
+    "personal",
+    "stalk",
+    "copyright",
+    "pirate",
+    "cbrn",
+    "bomb",
+    "slur",
+    "group",
+    "insult",
+    "suicide",
+    "eating",
+    "election",
+    "fake",
+    "steal",
+    "traffic",
 ];
 
 /// How many concepts, from the start of [`CONCEPTS`], are about prompt attacks.
@@ -94,6 +148,11 @@ impl<'a> Table<'a> {
         self.get(hash).map(|(id, _)| id)
     }
 
+    /// Whether any phrase ends with the word of this hash.
+    pub(crate) fn ends_phrase(&self, word: u32) -> bool {
+        self.get(phrase_end(word)).is_some()
+    }
+
     /// The concepts of one word.
     pub(crate) fn word(&self, symbols: &[u16], script: Script) -> Found {
         let mut found = Found::default();
@@ -139,6 +198,17 @@ impl<'a> Table<'a> {
 #[inline]
 pub(crate) const fn phrase(before: u32, word: u32) -> u32 {
     hash::two(Kind::Bigram, before, word)
+}
+
+/// Hash under which it is noted that a phrase ends with a word.
+const fn phrase_end(word: u32) -> u32 {
+    hash::two(Kind::Head, word, 0)
+}
+
+/// The slot hash that notes that a phrase ends with `word`.
+#[must_use]
+pub fn phrase_end_hash(word: &[u16]) -> u32 {
+    hash::finish(phrase_end(hash::word(word))) | 1
 }
 
 /// The slot hash under which a stem or phrase is stored; the trainer's half of [`Table`].

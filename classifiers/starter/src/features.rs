@@ -20,6 +20,8 @@ pub(crate) const BLOCK_WORDS: u32 = 40;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WordFacts {
     pub(crate) concepts: Found,
+    /// Whether a phrase of the lexicon ends with it.
+    pub(crate) ends_phrase: bool,
     /// Sum of the surprise of its letters, and how many were judged.
     pub(crate) surprise: u16,
     pub(crate) letters: u8,
@@ -38,18 +40,19 @@ pub(crate) trait Sink {
 /// A folded word.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Word<'a> {
-    /// Its symbols.
     pub(crate) symbols: &'a [u16],
     pub(crate) script: Script,
+    /// Hash of the symbols.
+    pub(crate) hash: u32,
 }
 
 /// Calls `each` with the row hash and value of every feature that `word` alone has.
 #[inline]
 pub(crate) fn word_rows(word: Word<'_>, mut each: impl FnMut(u32, i32)) {
-    let Word { symbols, script } = word;
-    each(hash::finish(hash::word(symbols)), WORD_VALUE);
+    let Word { symbols, script, hash } = word;
+    each(hash::finish(hash), WORD_VALUE);
     let (least, most, edges) = match script {
-        Script::Spaced | Script::Devanagari => (3, 5, true),
+        Script::Spaced | Script::Devanagari => (4, 4, true),
         Script::Thai => (3, 6, false),
         Script::Ideographic => (1, 3, false),
     };
@@ -79,7 +82,12 @@ pub(crate) fn word_facts(word: Word<'_>, table: Table<'_>, surprise: Surprise<'_
         Script::Spaced | Script::Devanagari => surprise.word(word.symbols),
         Script::Thai | Script::Ideographic => (0, 0),
     };
-    WordFacts { concepts: table.word(word.symbols, word.script), surprise: sum, letters }
+    WordFacts {
+        concepts: table.word(word.symbols, word.script),
+        ends_phrase: table.ends_phrase(word.hash),
+        surprise: sum,
+        letters,
+    }
 }
 
 /// Reads `text`, reporting its features to `sink`; returns the statistics of the whole.
@@ -170,6 +178,15 @@ impl<S: Sink> Extractor<'_, '_, S> {
         }
     }
 
+    /// Concepts of the phrases of two and three words that end here.
+    fn phrases(&mut self, pair: u32, own: u32) {
+        for phrase in [pair, concepts::phrase(self.phrase, own)] {
+            if let Some(id) = self.table.phrase(phrase) {
+                self.concept(id);
+            }
+        }
+    }
+
     #[inline]
     fn surprise(&mut self, facts: &WordFacts) {
         if facts.letters < 3 {
@@ -186,16 +203,13 @@ impl<S: Sink> Extractor<'_, '_, S> {
 impl<S: Sink> Tokens for Extractor<'_, '_, S> {
     #[inline]
     fn word(&mut self, symbols: &[u16], script: Script) {
-        let facts = self.sink.word(Word { symbols, script });
         let own = hash::word(symbols);
+        let facts = self.sink.word(Word { symbols, script, hash: own });
         let pair = concepts::phrase(self.previous, own);
         if self.previous != 0 {
             self.sink.row(hash::finish(pair), WORD_VALUE);
-            if let Some(id) = self.table.phrase(pair) {
-                self.concept(id);
-            }
-            if let Some(id) = self.table.phrase(concepts::phrase(self.phrase, own)) {
-                self.concept(id);
+            if facts.ends_phrase {
+                self.phrases(pair, own);
             }
         }
         for &id in facts.concepts.as_slice() {

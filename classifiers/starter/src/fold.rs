@@ -61,7 +61,9 @@ pub(crate) fn fold(c: char) -> Folded {
 fn fold_wide(c: char) -> Folded {
     let code = u32::from(c);
     match code {
-        0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F => Folded::Hidden,
+        0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F => {
+            Folded::Hidden
+        }
         0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F => Folded::Hidden,
         0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xE0100..=0xE01EF => Folded::Hidden,
         0xE0000..=0xE007F => tag(code),
@@ -129,9 +131,7 @@ fn fold_latin(code: u32) -> Folded {
     let index = code as usize;
     let base = LATIN_1.get(index.wrapping_sub(0xC0)).or(LATIN_A.get(index.wrapping_sub(0x100)));
     match base {
-        Some(&byte) if byte.is_ascii_lowercase() => {
-            Folded::Letter(u16::from(byte), Script::Spaced)
-        }
+        Some(&byte) if byte.is_ascii_lowercase() => Folded::Letter(u16::from(byte), Script::Spaced),
         _ => Folded::Mark(low(code)),
     }
 }

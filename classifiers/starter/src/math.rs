@@ -2,6 +2,10 @@
 //!
 //! The platform's `exp` may differ in the last bit between systems; scores and trained weights must not.
 
+/// One over nine, eight, ... one.
+const INVERSES: [f64; 9] =
+    [1.0 / 9.0, 1.0 / 8.0, 1.0 / 7.0, 1.0 / 6.0, 0.2, 0.25, 1.0 / 3.0, 0.5, 1.0];
+
 /// `e` to the power `x`; the argument is held within ±80.
 #[must_use]
 pub fn exp(x: f32) -> f32 {
@@ -11,8 +15,8 @@ pub fn exp(x: f32) -> f32 {
     let rest = (scaled - whole) * std::f64::consts::LN_2;
     // Taylor series of degree nine on [0, ln 2]: error below 1e-9.
     let mut sum = 1.0;
-    for k in (1..=9).rev() {
-        sum = 1.0 + sum * rest / f64::from(k);
+    for inverse in INVERSES {
+        sum = 1.0 + sum * rest * inverse;
     }
     let power = f64::from_bits(((whole as i64 + 1023) as u64) << 52);
     (sum * power) as f32

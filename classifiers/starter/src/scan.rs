@@ -48,10 +48,18 @@ pub(crate) struct Surface {
 /// Scans `text`, reporting tokens to `tokens`.
 pub(crate) fn scan<T: Tokens>(text: &str, tokens: &mut T) -> Surface {
     let mut scanner = Scanner::new(tokens);
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        let next = chars.peek().map(|&(_, next)| next);
-        scanner.take(at, c, next);
+    let mut at = 0;
+    while let Some(rest) = text.get(at..)
+        && let Some(&first) = rest.as_bytes().first()
+    {
+        if first.is_ascii_alphabetic() {
+            at += scanner.letters(at, rest.as_bytes());
+            continue;
+        }
+        let mut chars = rest.chars();
+        let Some(c) = chars.next() else { break };
+        scanner.take(at, c, chars.next());
+        at += c.len_utf8();
     }
     scanner.finish(text.len())
 }
@@ -119,16 +127,45 @@ impl<'t, T: Tokens> Scanner<'t, T> {
         }
     }
 
+    /// Takes the ASCII letters that `bytes` starts with, at most a word; returns how many.
+    ///
+    /// Most text is such letters: what [`Self::take`] does for each is done here for all.
+    #[inline]
+    fn letters(&mut self, at: usize, bytes: &[u8]) -> usize {
+        self.before_word(at);
+        if self.script != Script::Spaced {
+            self.end_word();
+            self.script = Script::Spaced;
+        }
+        if self.word.is_full() {
+            self.end_word();
+        }
+        let mut upper = 0;
+        let letters = bytes.iter().take_while(|b| b.is_ascii_alphabetic());
+        let taken = self.word.extend(letters.map(|&byte| {
+            upper += u32::from(byte.is_ascii_uppercase());
+            u16::from(byte | 0x20)
+        }));
+        self.surface.upper += upper;
+        self.surface.chars = self.surface.chars.saturating_add(taken);
+        let [spaced, ..] = &mut self.surface.scripts;
+        *spaced = spaced.saturating_add(taken);
+        self.letters += taken;
+        // The first was counted by `before_word`.
+        self.run += taken.saturating_sub(1);
+        taken as usize
+    }
+
     #[inline]
     fn letter(&mut self, at: usize, symbol: u16, script: Script) {
         self.before_word(at);
         if let Some(count) = self.surface.scripts.get_mut(script as usize) {
             *count = count.saturating_add(1);
         }
-        if script != self.script && !self.word.is_empty() {
+        if script != self.script {
             self.end_word();
+            self.script = script;
         }
-        self.script = script;
         self.letters += 1;
         self.push(symbol);
     }
@@ -140,6 +177,7 @@ impl<'t, T: Tokens> Scanner<'t, T> {
         self.push(symbol);
     }
 
+    #[inline]
     fn before_word(&mut self, at: usize) {
         self.run += 1;
         if !self.marks.is_empty() {
@@ -375,6 +413,19 @@ impl<const N: usize> Buffer<N> {
             }
             None => false,
         }
+    }
+
+    /// Adds symbols while there is room; how many were added.
+    #[inline]
+    fn extend(&mut self, symbols: impl Iterator<Item = u16>) -> u32 {
+        let free = self.symbols.get_mut(self.len..).unwrap_or_default();
+        let added = free.iter_mut().zip(symbols).map(|(place, symbol)| *place = symbol).count();
+        self.len += added;
+        added as u32
+    }
+
+    const fn is_full(&self) -> bool {
+        self.len == N
     }
 
     #[inline]

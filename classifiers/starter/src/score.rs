@@ -8,14 +8,14 @@ use crate::dense::dense;
 use crate::features::{self, Sink, Word, WordFacts};
 use crate::math;
 use crate::weights::{
-    ATTACK_COLUMN, CATEGORIES, COLUMNS, HAZARD_COLUMN, HAZARDS, KIND_COLUMN, SMOOTHING, TOOL_COLUMN,
-    Weights,
+    ATTACK_COLUMN, CATEGORIES, COLUMNS, HAZARD_COLUMN, HAZARDS, KIND_COLUMN, SMOOTHING,
+    TOOL_COLUMN, Weights,
 };
 
 /// Words of up to this many symbols are remembered.
 const MEMO_SYMBOLS: usize = 16;
-/// Words remembered by each thread; a power of two. About 110 KiB.
-const MEMO_WORDS: usize = 1024;
+/// Words remembered by each thread; a power of two. About 320 KiB.
+const MEMO_WORDS: usize = 4096;
 /// How far a kind of attack weighs on the score of the other kind.
 const KIND_WEIGHT: f32 = 0.5;
 
@@ -93,6 +93,7 @@ impl Remembered {
         norm: 0,
         facts: WordFacts {
             concepts: crate::concepts::Found { ids: [0; 3], len: 0 },
+            ends_phrase: false,
             surprise: 0,
             letters: 0,
         },
@@ -106,10 +107,12 @@ thread_local! {
 /// Scores `text`; `tool` says that it comes from a tool rather than from the dialogue.
 pub(crate) fn score(weights: &Weights<'_>, revision: u64, text: &str, tool: bool) -> Scores {
     // Taken out while in use: the memo is an optimisation, never a reason to fail.
-    let mut memo = MEMO.with(|memo| memo.try_borrow_mut().map(|mut m| {
-        std::mem::replace(&mut *m, Memo { revision: 0, words: Vec::new() })
-    }))
-    .unwrap_or(Memo { revision: 0, words: Vec::new() });
+    let mut memo = MEMO
+        .with(|memo| {
+            memo.try_borrow_mut()
+                .map(|mut m| std::mem::replace(&mut *m, Memo { revision: 0, words: Vec::new() }))
+        })
+        .unwrap_or(Memo { revision: 0, words: Vec::new() });
     if memo.revision != revision || memo.words.is_empty() {
         memo.revision = revision;
         memo.words.clear();
@@ -163,13 +166,22 @@ impl<'a> Scorer<'a> {
 
     /// The sum of a word's features, computed.
     #[inline(never)]
-    fn compute(&self, word: Word<'_>) -> (Sum, WordFacts) {
-        let mut sum = Sum::default();
+    fn compute(&self, word: Word<'_>) -> Remembered {
+        let mut columns = [0i16; COLUMNS];
+        let mut norm = 0;
         features::word_rows(word, |hash, value| {
-            self.weights.add(&mut sum.columns, hash, value);
-            sum.norm += (value * value).unsigned_abs();
+            self.weights.add_narrow(&mut columns, hash, value as i16);
+            norm += (value * value) as u16;
         });
-        (sum, features::word_facts(word, self.weights.concepts, self.weights.surprise))
+        let facts = features::word_facts(word, self.weights.concepts, self.weights.surprise);
+        Remembered { symbols: [0; MEMO_SYMBOLS], columns, norm, facts }
+    }
+
+    fn add_word(&mut self, columns: &[i16; COLUMNS], norm: u16) {
+        for (total, &value) in self.segment.columns.iter_mut().zip(columns) {
+            *total += i32::from(value);
+        }
+        self.segment.norm += u32::from(norm);
     }
 
     fn close_block(&mut self, at: usize) {
@@ -261,35 +273,33 @@ impl Sink for Scorer<'_> {
     #[inline]
     fn word(&mut self, word: Word<'_>) -> WordFacts {
         if word.symbols.len() > MEMO_SYMBOLS {
-            let (sum, facts) = self.compute(word);
-            self.segment.add(&sum);
-            return facts;
+            let fresh = self.compute(word);
+            self.add_word(&fresh.columns, fresh.norm);
+            return fresh.facts;
         }
         let mut key = [0u16; MEMO_SYMBOLS];
         for (place, &symbol) in key.iter_mut().zip(word.symbols) {
             *place = symbol;
         }
-        let place = crate::hash::finish(crate::hash::word(word.symbols)) as usize & (MEMO_WORDS - 1);
-        let known = self.memo.get(place).is_some_and(|m| m.symbols == key);
-        if !known {
-            let (sum, facts) = self.compute(word);
-            if let Some(memo) = self.memo.get_mut(place) {
-                // A word of 16 symbols has at most 53 features, each at most 254.
-                let columns = sum.columns.map(|v| v.clamp(-32768, 32767) as i16);
-                *memo = Remembered { symbols: key, columns, norm: sum.norm as u16, facts };
-            }
+        let place = crate::hash::finish(word.hash) as usize & (MEMO_WORDS - 1);
+        if let Some(known) = self.memo.get(place)
+            && known.symbols == key
+        {
+            let Remembered { columns, norm, facts, .. } = *known;
+            self.add_word(&columns, norm);
+            return facts;
         }
-        let Some(memo) = self.memo.get(place) else { return WordFacts::default() };
-        for (total, &value) in self.segment.columns.iter_mut().zip(&memo.columns) {
-            *total += i32::from(value);
+        let fresh = Remembered { symbols: key, ..self.compute(word) };
+        self.add_word(&fresh.columns, fresh.norm);
+        if let Some(memo) = self.memo.get_mut(place) {
+            *memo = fresh;
         }
-        self.segment.norm += u32::from(memo.norm);
-        memo.facts
+        fresh.facts
     }
 
     #[inline]
     fn row(&mut self, hash: u32, value: i32) {
-        self.weights.add(&mut self.segment.columns, hash, value);
+        self.weights.add(&mut self.segment.columns, hash, value as i16);
         self.segment.norm += (value * value).unsigned_abs();
     }
 

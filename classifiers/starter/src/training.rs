@@ -8,7 +8,7 @@ use crate::scan::{self, Tokens};
 use crate::surprise::{self, Surprise};
 
 pub use crate::calibrate::reference_scale;
-pub use crate::concepts::{CONCEPTS, MAX_PROBES, SLOT, fold_words, slot_hash};
+pub use crate::concepts::{CONCEPTS, MAX_PROBES, SLOT, fold_words, phrase_end_hash, slot_hash};
 pub use crate::dense::{BINS, Dense, MEASURES};
 pub use crate::math::{exp, ln, sigmoid};
 pub use crate::score::to_categories;

@@ -201,10 +201,21 @@ impl<'a> Weights<'a> {
 
     /// Adds `value` times the row of `hash` to `sum`.
     #[inline]
-    pub(crate) fn add(&self, sum: &mut [i32; COLUMNS], hash: u32, value: i32) {
+    pub(crate) fn add(&self, sum: &mut [i32; COLUMNS], hash: u32, value: i16) {
         if let Some(row) = self.rows.get((hash >> self.shift) as usize) {
             for (total, &weight) in sum.iter_mut().zip(row) {
-                *total += i32::from(weight.cast_signed()) * value;
+                *total += i32::from(i16::from(weight.cast_signed()) * value);
+            }
+        }
+    }
+
+    /// The same within one word, whose sums are small: 64 symbols have fewer than 200 features of at
+    /// most 127, which 16 bits hold.
+    #[inline]
+    pub(crate) fn add_narrow(&self, sum: &mut [i16; COLUMNS], hash: u32, value: i16) {
+        if let Some(row) = self.rows.get((hash >> self.shift) as usize) {
+            for (total, &weight) in sum.iter_mut().zip(row) {
+                *total += i16::from(weight.cast_signed()) * value;
             }
         }
     }

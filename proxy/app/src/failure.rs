@@ -1,7 +1,6 @@
 //! How a command ends when it does not end well: a sentence on standard error, and an exit code.
 
 use std::error::Error;
-use std::fmt::Write;
 use std::process::ExitCode;
 
 /// Exit codes: 0 all is well, 1 a check or test said no, 2 wrong usage (clap's own), 3 the environment is not
@@ -43,8 +42,8 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        // Writing to a string cannot fail.
-        let _: std::fmt::Result = write!(text, ": {cause}");
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
         source = cause.source();
     }
     text

@@ -37,6 +37,12 @@ impl Server {
         self.listener.address()
     }
 
+    /// Which classifiers judge, for the log.
+    pub(crate) fn classifiers(&self) -> String {
+        let names = self.panel.checks().iter().map(|check| check.id().to_string());
+        names.collect::<Vec<_>>().join(", ")
+    }
+
     /// Serves until `stop`; returns when every answer has left and the audit log is sealed.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let Self { listener, config, journal, upstream, panel } = self;

@@ -1,7 +1,5 @@
 //! Places in a JSON document.
 
-use std::fmt::Write;
-
 /// `parent` with the object key `key` appended, escaped as RFC 6901 says.
 pub(crate) fn child(parent: &str, key: &str) -> String {
     let mut pointer = String::with_capacity(parent.len() + key.len() + 1);
@@ -28,8 +26,9 @@ pub(crate) fn param(pointer: &str) -> String {
     let pointer = pointer.split_once('#').map_or(pointer, |(pointer, _)| pointer);
     for token in pointer.split('/').skip(1) {
         if !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit()) {
-            // Writing to a string cannot fail.
-            let _: Result<(), std::fmt::Error> = write!(out, "[{token}]");
+            out.push('[');
+            out.push_str(token);
+            out.push(']');
         } else {
             if !out.is_empty() {
                 out.push('.');

@@ -32,8 +32,9 @@ impl Backend for Scripted {
     }
 
     fn assess(&self, batch: &[Passage]) -> Result<Vec<Vec<Finding>>, ClassifyError> {
+        let [passage] = batch else { return Err(ClassifyError::Overloaded) };
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        let text = &batch[0].text;
+        let text = &passage.text;
         assert!(!text.contains("panic"), "as the text says");
         if text.contains("fail") && call == 0 {
             return Err(ClassifyError::Overloaded);
@@ -41,7 +42,7 @@ impl Backend for Scripted {
         if text.contains("nothing") {
             return Ok(Vec::new());
         }
-        let score = if batch[0].origin.role == Role::User { 0.25 } else { 0.75 };
+        let score = if passage.origin.role == Role::User { 0.25 } else { 0.75 };
         Ok(vec![vec![Finding::whole(Category::Hate, score)]])
     }
 }

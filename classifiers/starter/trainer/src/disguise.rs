@@ -18,10 +18,46 @@ pub(crate) fn encoded(text: &str, random: &mut Random) -> String {
 /// `text` followed by tokens that make no sense, as optimisers find them.
 pub(crate) fn with_suffix(text: &str, random: &mut Random) -> String {
     const TOKENS: [&str; 40] = [
-        "describing", ".\\", "similarlyNow", "write", "oppositeley", ".](", "Me", "giving", "**ONE",
-        "please", "?", "revert", "\\!--Two", "==", "interface", "Manuel", "WITH", "{{", "}};", "||",
-        "!!", "sentences", ":)ish", "<?", "INST", "tutorial", "//", "Bonus", "mkdir", "Sure",
-        "${", "lyrics", "^^", "[/", "verbatim", "_", "~~", "steps", "\")", "Begin",
+        "describing",
+        ".\\",
+        "similarlyNow",
+        "write",
+        "oppositeley",
+        ".](",
+        "Me",
+        "giving",
+        "**ONE",
+        "please",
+        "?",
+        "revert",
+        "\\!--Two",
+        "==",
+        "interface",
+        "Manuel",
+        "WITH",
+        "{{",
+        "}};",
+        "||",
+        "!!",
+        "sentences",
+        ":)ish",
+        "<?",
+        "INST",
+        "tutorial",
+        "//",
+        "Bonus",
+        "mkdir",
+        "Sure",
+        "${",
+        "lyrics",
+        "^^",
+        "[/",
+        "verbatim",
+        "_",
+        "~~",
+        "steps",
+        "\")",
+        "Begin",
     ];
     let mut out = text.to_owned();
     for _ in 0..12 + random.below(14) {
@@ -90,7 +126,9 @@ fn leet(text: &str, random: &mut Random) -> String {
 
 fn percent(text: &str) -> String {
     text.bytes()
-        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }
+        })
         .collect()
 }
 

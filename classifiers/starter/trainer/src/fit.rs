@@ -39,7 +39,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            bits: 18,
+            bits: 17,
             epochs: 4,
             rate: 0.08,
             dense_rate: 0.03,
@@ -295,7 +295,12 @@ impl Fitted {
             for &(row, value) in &example.features[begin..end as usize] {
                 if self.keeps(mask, row) {
                     let decay = self.settings.decay;
-                    update(&mut self.table[row as usize], &coefficient, f32::from(value), (rate, decay));
+                    update(
+                        &mut self.table[row as usize],
+                        &coefficient,
+                        f32::from(value),
+                        (rate, decay),
+                    );
                 }
             }
             begin = end as usize;

@@ -20,6 +20,8 @@ pub(crate) type Raw = Vec<[f32; CATEGORIES]>;
 pub(crate) struct Prepared<'a> {
     pub(crate) rows: &'a [Row],
     examples: Vec<Example>,
+    /// Whether a row is trained on when its group is: of very large groups only a part is.
+    sampled: Vec<bool>,
     concepts: Vec<[u8; SLOT]>,
     pub(crate) settings: Settings,
 }
@@ -37,7 +39,7 @@ impl<'a> Prepared<'a> {
                 Example::new(row, recording, settings.bits)
             })
             .collect();
-        Self { rows, examples, concepts, settings }
+        Self { rows, examples, sampled: sampled(rows), concepts, settings }
     }
 
     /// Trains on all rows for which `keep` holds; the file of weights, with `knots`.
@@ -52,8 +54,9 @@ impl<'a> Prepared<'a> {
             .rows
             .iter()
             .zip(&self.examples)
-            .filter(|(row, _)| keep(row))
-            .map(|(row, example)| {
+            .zip(&self.sampled)
+            .filter(|((row, _), sampled)| keep(row) && **sampled)
+            .map(|((row, example), _)| {
                 let dense = training::shape(&row.text, self.concepts.as_flattened(), &surprise);
                 (row, example.with_dense(dense))
             })
@@ -63,6 +66,27 @@ impl<'a> Prepared<'a> {
         let fitted = fit(&examples, &weights, &self.settings, |n| progress.inc(n));
         quantise::parts(&fitted, &self.concepts, &surprise, knots).to_bytes()
     }
+}
+
+/// Rows of a group beyond this many are thinned out: they would not add, only weigh less each.
+const LARGE_GROUP: usize = 5000;
+
+/// Which rows are trained on: evenly spread, no more than [`LARGE_GROUP`] of a group.
+fn sampled(rows: &[Row]) -> Vec<bool> {
+    let mut sizes = std::collections::BTreeMap::<&str, (usize, usize)>::new();
+    for row in rows.iter().filter(|row| !row.own) {
+        sizes.entry(&row.group).or_default().0 += 1;
+    }
+    let take = |row: &Row| {
+        let Some((size, seen)) = sizes.get_mut(row.group.as_str()) else { return true };
+        if row.own || *size <= LARGE_GROUP {
+            return true;
+        }
+        let before = *seen * LARGE_GROUP / *size;
+        *seen += 1;
+        *seen * LARGE_GROUP / *size > before
+    };
+    rows.iter().map(take).collect()
 }
 
 /// Weight of each row in the attack and in the hazard columns: large groups are held back.
@@ -94,13 +118,18 @@ pub(crate) fn groups(rows: &[Row]) -> Vec<String> {
 }
 
 /// Out-of-fold raw scores of every row that is not our own.
-pub(crate) fn ours(prepared: &Prepared<'_>, threads: usize, bar: &ProgressBar) -> Result<Raw, Error> {
+pub(crate) fn ours(
+    prepared: &Prepared<'_>,
+    threads: usize,
+    bar: &ProgressBar,
+) -> Result<Raw, Error> {
     let groups = groups(prepared.rows);
     let knots = [[-1.0, 0.0, 1.0]; CATEGORIES];
     each_group(&groups, threads, prepared.rows.len(), |group| {
         let weights = prepared.train(|row| row.group != group, knots, bar);
         let model = Model::read(&weights)?;
-        let held_out = prepared.rows.iter().enumerate().filter(|(_, row)| row.group == group && !row.own);
+        let held_out =
+            prepared.rows.iter().enumerate().filter(|(_, row)| row.group == group && !row.own);
         Ok(held_out.map(|(i, row)| (i, model.score(&row.text, row.tool).raw)).collect())
     })
 }
@@ -162,4 +191,55 @@ fn each_group(
         })
     })?;
     Ok(raw.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use classifiers_starter::training::{ATTACK_COLUMN, COLUMNS};
+
+    use super::*;
+    use crate::{lexicon, synth};
+
+    fn sample() -> Vec<Row> {
+        let templates = synth::Templates::new().unwrap();
+        let mut rows = synth::template_rows(&templates, 6);
+        // Two groups that are held out in turn.
+        for (index, row) in rows.iter_mut().enumerate() {
+            row.own = false;
+            row.group = if index % 2 == 0 { "even" } else { "odd" }.to_owned();
+        }
+        rows
+    }
+
+    fn settings() -> Settings {
+        Settings { bits: 12, epochs: 2, ..Settings::default() }
+    }
+
+    #[test]
+    fn the_same_data_give_the_same_bytes() {
+        let rows = sample();
+        let train = || {
+            let prepared = Prepared::new(&rows, lexicon::table().unwrap(), settings());
+            prepared.train(|_| true, [[-1.0, 0.0, 1.0]; CATEGORIES], &ProgressBar::hidden())
+        };
+        let (first, second) = (train(), train());
+        assert!(first == second, "training is not deterministic");
+        assert!(Model::read(&first).is_ok());
+    }
+
+    #[test]
+    fn threads_do_not_matter_and_held_out_attacks_rank_high() {
+        let rows = sample();
+        let prepared = Prepared::new(&rows, lexicon::table().unwrap(), settings());
+        let one = ours(&prepared, 1, &ProgressBar::hidden()).unwrap();
+        let two = ours(&prepared, 2, &ProgressBar::hidden()).unwrap();
+        assert_eq!(one, two);
+        let judged: Vec<_> = rows
+            .iter()
+            .zip(&one)
+            .filter_map(|(row, raw)| Some((raw[0].max(raw[1]), row.is_attack()?)))
+            .collect();
+        assert!(crate::metrics::auc(&judged) > 0.8, "{}", crate::metrics::auc(&judged));
+        assert!(ATTACK_COLUMN < COLUMNS);
+    }
 }

@@ -1,6 +1,8 @@
 //! The lexicon: concepts and their words in eight languages, made into the table the product reads.
 
-use classifiers_starter::training::{CONCEPTS, MAX_PROBES, SLOT, fold_words, slot_hash};
+use classifiers_starter::training::{
+    CONCEPTS, MAX_PROBES, SLOT, fold_words, phrase_end_hash, slot_hash,
+};
 
 use crate::error::Error;
 
@@ -46,7 +48,13 @@ fn insert(slots: &mut [[u8; SLOT]], entry: &str, id: u8, unspaced: bool) -> Opti
     if words.is_empty() || words.len() > 3 {
         return None;
     }
-    let hash = slot_hash(&words);
+    if let [_, .., last] = words.as_slice() {
+        place(slots, phrase_end_hash(last), id, false)?;
+    }
+    place(slots, slot_hash(&words), id, prefix)
+}
+
+fn place(slots: &mut [[u8; SLOT]], hash: u32, id: u8, prefix: bool) -> Option<()> {
     let mask = slots.len() - 1;
     for probe in 0..MAX_PROBES {
         let place = (hash.wrapping_add(probe << 1) >> 1) as usize & mask;

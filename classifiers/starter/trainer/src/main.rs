@@ -40,10 +40,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Calibrates by leave-one-group-out, trains on everything, writes the weights.
+    /// Evaluates as `evaluate` does, calibrates with those scores, trains on everything, writes the weights.
     Train {
         #[command(flatten)]
         data: Data,
+        #[command(flatten)]
+        tables: Tables,
         /// Where to write the weights.
         #[arg(long, default_value = "classifiers/starter/weights/starter.bin")]
         weights: PathBuf,
@@ -52,12 +54,8 @@ enum Command {
     Evaluate {
         #[command(flatten)]
         data: Data,
-        /// Leave the baseline out.
-        #[arg(long)]
-        skip_baseline: bool,
-        /// Where to write the tables: Markdown, or JSON if the name ends in `.json`.
-        #[arg(long)]
-        out: Vec<PathBuf>,
+        #[command(flatten)]
+        tables: Tables,
     },
     /// Scores files of labelled rows with weights already made.
     Score {
@@ -73,6 +71,16 @@ enum Command {
         #[arg(long)]
         out: Vec<PathBuf>,
     },
+}
+
+#[derive(Args)]
+struct Tables {
+    /// Leave the baseline out.
+    #[arg(long)]
+    skip_baseline: bool,
+    /// Where to write the tables: Markdown, or JSON if the name ends in `.json`.
+    #[arg(long)]
+    out: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -103,8 +111,17 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Error> {
     match command {
-        Command::Train { data, weights } => train(&data, &weights),
-        Command::Evaluate { data, skip_baseline, out } => evaluate(&data, skip_baseline, &out),
+        Command::Train { data, tables, weights } => {
+            let rows = rows(&data.data)?;
+            let prepared = Prepared::new(&rows, lexicon::table()?, Settings::default());
+            let knots = evaluate(&prepared, &data, &tables)?;
+            train(&prepared, knots, &weights)
+        }
+        Command::Evaluate { data, tables } => {
+            let rows = rows(&data.data)?;
+            let prepared = Prepared::new(&rows, lexicon::table()?, Settings::default());
+            evaluate(&prepared, &data, &tables).map(drop)
+        }
         Command::Score { files, weights, baseline, out } => {
             score(&files, &weights, baseline.as_deref(), &out)
         }
@@ -121,48 +138,43 @@ fn rows(path: &Path) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-fn train(data: &Data, weights: &Path) -> Result<(), Error> {
-    let rows = rows(&data.data)?;
-    let prepared = Prepared::new(&rows, lexicon::table()?, Settings::default());
-    let (raw, bar) = out_of_fold(&prepared, data.threads)?;
-    let (knots, factor) = calibration::knots(&rows, &raw);
+fn train(prepared: &Prepared<'_>, knots: [Knots; CATEGORIES], weights: &Path) -> Result<(), Error> {
+    let bar = bar(visits(prepared), "rows learned");
     let file = prepared.train(|_| true, knots, &bar);
     bar.finish();
     let model = Model::read(&file)?;
     std::fs::write(weights, &file)
         .map_err(|source| Error::Write { path: weights.into(), source })?;
-    say(&format!(
-        "revision {}, {} bytes; false-alarm rates tightened to {factor:.2} of their targets",
-        model.revision(),
-        file.len()
-    ));
+    say(&format!("revision {}, {} bytes", model.revision(), file.len()));
     Ok(())
 }
 
-fn out_of_fold(prepared: &Prepared<'_>, threads: usize) -> Result<(Raw, ProgressBar), Error> {
-    let folds = folds::groups(prepared.rows).len() as u64 + 1;
-    let visits = prepared.rows.len() as u64 * u64::from(prepared.settings.epochs) * folds;
-    let bar = bar(visits, "rows learned");
-    let raw = folds::ours(prepared, threads, &bar)?;
-    Ok((raw, bar))
+fn visits(prepared: &Prepared<'_>) -> u64 {
+    prepared.rows.len() as u64 * u64::from(prepared.settings.epochs)
 }
 
-fn evaluate(data: &Data, skip_baseline: bool, out: &[PathBuf]) -> Result<(), Error> {
-    let rows = rows(&data.data)?;
-    let prepared = Prepared::new(&rows, lexicon::table()?, Settings::default());
-    let (raw, bar_of_ours) = out_of_fold(&prepared, data.threads)?;
-    bar_of_ours.finish();
-    let (knots, factor) = calibration::knots(&rows, &raw);
+fn evaluate(
+    prepared: &Prepared<'_>,
+    data: &Data,
+    tables: &Tables,
+) -> Result<[Knots; CATEGORIES], Error> {
+    let rows = prepared.rows;
+    let folds = folds::groups(rows).len() as u64;
+    let learning = bar(visits(prepared) * folds, "rows learned");
+    let raw = folds::ours(prepared, data.threads, &learning)?;
+    learning.finish();
+    let (knots, factor) = calibration::knots(rows, &raw);
     let mut sides = vec![Side { name: "starter", raw: &raw }];
     let plain;
-    if !skip_baseline {
-        let bar = bar(folds::groups(&rows).len() as u64, "baseline folds");
-        plain = folds::plain(&rows, data.threads, &bar)?;
+    if !tables.skip_baseline {
+        let bar = bar(folds, "baseline folds");
+        plain = folds::plain(rows, data.threads, &bar)?;
         bar.finish();
         sides.push(Side { name: "baseline", raw: &plain });
     }
     say(&format!("false-alarm rates tightened to {factor:.2} of their targets"));
-    publish(&Report::new(&rows, sides, knots), out)
+    publish(&Report::new(rows, sides, knots), &tables.out)?;
+    Ok(knots)
 }
 
 fn score(
@@ -171,8 +183,8 @@ fn score(
     baseline: Option<&Path>,
     out: &[PathBuf],
 ) -> Result<(), Error> {
-    let bytes = std::fs::read(weights)
-        .map_err(|source| Error::Open { path: weights.into(), source })?;
+    let bytes =
+        std::fs::read(weights).map_err(|source| Error::Open { path: weights.into(), source })?;
     let model = Model::read(&bytes)?;
     let mut rows = Vec::new();
     for file in files {

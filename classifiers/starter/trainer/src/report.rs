@@ -108,14 +108,15 @@ impl<'a> Report<'a> {
         for (source, count) in sources {
             let mut cells = vec![format!("{source} ({count})")];
             for side in &self.sides {
-                let judged = self.judged(side, |row| {
-                    row.is_attack() == Some(false) || row.source == source
-                });
+                let judged =
+                    self.judged(side, |row| row.is_attack() == Some(false) || row.source == source);
                 cells.push(number(recall_at(&judged, 0.01)));
             }
             let of_source = self.rows.iter().zip(self.sides[0].raw);
             let hits = of_source
-                .filter(|(row, _)| !row.own && row.source == source && row.is_attack() == Some(true))
+                .filter(|(row, _)| {
+                    !row.own && row.source == source && row.is_attack() == Some(true)
+                })
                 .map(|(_, raw)| self.scores(raw)[..2].iter().any(|&s| s >= MEDIUM));
             cells.push(format!("at 0.70: {}", number(share(hits))));
             self.line(&cells);
@@ -165,7 +166,10 @@ impl<'a> Report<'a> {
         let _ = writeln!(self.markdown, "\n## False alarms on clean texts at 0.70, by source\n");
         self.line(&["source", "rows", "any category", "attacks"].map(str::to_owned));
         self.line(&["---", "---", "---", "---"].map(str::to_owned));
-        let clean: Vec<(&Row, &[f32; CATEGORIES])> = self.rows.iter().zip(self.sides[0].raw)
+        let clean: Vec<(&Row, &[f32; CATEGORIES])> = self
+            .rows
+            .iter()
+            .zip(self.sides[0].raw)
             .filter(|(row, _)| row.is_clean() && !row.own)
             .collect();
         let mut sources: BTreeMap<&str, Vec<&[f32; CATEGORIES]>> = BTreeMap::new();
@@ -176,9 +180,8 @@ impl<'a> Report<'a> {
         sources.insert("all but the hardest", ordinary.collect());
         for (source, raws) in sources {
             let any = share(raws.iter().map(|raw| any_at_medium(raw, &self.knots)));
-            let attack = share(
-                raws.iter().map(|raw| self.scores(raw)[..2].iter().any(|&s| s >= MEDIUM)),
-            );
+            let attack =
+                share(raws.iter().map(|raw| self.scores(raw)[..2].iter().any(|&s| s >= MEDIUM)));
             self.json.insert(format!("false_alarms/{source}"), json!([any, attack]));
             self.line(&[source.to_owned(), raws.len().to_string(), percent(any), percent(attack)]);
         }

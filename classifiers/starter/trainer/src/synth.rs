@@ -23,9 +23,9 @@ const FILES: [(&str, &str, &str); 8] = [
     ("th", "th.txt", include_str!("../templates/th.txt")),
 ];
 /// Rounds of templates in each language; English has twice as many. Nine rows a round.
-pub(crate) const TEMPLATES: usize = 250;
+pub(crate) const TEMPLATES: usize = 200;
 /// Rounds of carriers: each spoils a document and disguises a request. Three rows a round.
-pub(crate) const CARRIERS: usize = 6000;
+pub(crate) const CARRIERS: usize = 5000;
 /// Deepest nesting of templates; what is deeper is left out.
 const MAX_DEPTH: u32 = 6;
 
@@ -104,7 +104,13 @@ impl Templates {
         out.push_str(rest);
     }
 
-    fn nested(&self, language: usize, name: &str, (random, _): (&mut Random, u32), out: &mut String) {
+    fn nested(
+        &self,
+        language: usize,
+        name: &str,
+        (random, _): (&mut Random, u32),
+        out: &mut String,
+    ) {
         let text = self.text(language, name, "", random);
         out.push_str(&text);
     }
@@ -207,8 +213,10 @@ fn document(
     random: &mut Random,
 ) -> Row {
     let lines = 1 + random.below(6);
+    // Documents about prompts are full of instructions that address nobody.
+    let section = if random.below(4) == 0 { "promptdoc" } else { "docline" };
     let mut parts: Vec<String> =
-        (0..lines).map(|_| templates.text(language, "docline", "", random)).collect();
+        (0..lines).map(|_| templates.text(language, section, "", random)).collect();
     if attacked {
         let at = random.below(parts.len() + 1);
         parts.insert(at, instruction(templates, language, random));
@@ -294,7 +302,12 @@ fn spoiled(templates: &Templates, row: &Row, random: &mut Random) -> [Row; 2] {
     let text = format!("{} {hidden} {}", before.trim_end(), after.trim_start());
     let base = Row { tool: true, own: true, source: "carriers".to_owned(), ..row.clone() };
     [
-        Row { text: text.trim().to_owned(), attack: Some(Attack::Injection), hazards: None, ..base.clone() },
+        Row {
+            text: text.trim().to_owned(),
+            attack: Some(Attack::Injection),
+            hazards: None,
+            ..base.clone()
+        },
         Row { attack: Some(Attack::Benign), ..base },
     ]
 }

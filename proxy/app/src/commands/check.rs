@@ -13,14 +13,12 @@ pub(crate) fn run(args: &PolicyFileArgs) -> Result<ExitCode, Failure> {
     let source = policy_source(&args.file)?;
     match Policy::parse(&source, &args.file) {
         Ok((policy, warnings)) => {
-            print!("{warnings}");
-            let count = warnings.iter().count();
-            let noted = if count == 0 { String::new() } else { format!(", {count} warnings") };
-            println!("{}: fine{noted} ({})", args.file, policy.label());
+            println!("{warnings}");
+            println!("{} can be used", policy.label());
             Ok(ExitCode::SUCCESS)
         }
         Err(diagnostics) => {
-            print!("{diagnostics}");
+            println!("{diagnostics}");
             Err(Failure::SaidNo)
         }
     }

@@ -17,7 +17,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let (policy, audit_dir) = (config.policy.label().to_owned(), config.audit_dir.clone());
         let server = Server::start(config).await?;
         let address = server.address()?;
-        tracing::info!(%address, %policy, audit_dir = %audit_dir.display(), "guarding");
+        let classifiers = server.classifiers();
+        tracing::info!(%address, %policy, %classifiers, audit_dir = %audit_dir.display(), "guarding");
         server.run(stop).await?;
         tracing::info!("stopped; the audit log is sealed");
         Ok(ExitCode::SUCCESS)

@@ -21,7 +21,7 @@ pub(super) async fn clear(
     if ruled.decision.action == Action::Redact && !redact(&mut asked, &ruled) {
         ruled.block_instead();
     }
-    let ruling = ruled.to_record();
+    let ruling = ruled.take_record();
     asked.entry.note(|closed| {
         closed.input = Some(ruling);
         closed.timing_ms.guard_input = started.elapsed().as_secs_f32() * 1000.0;

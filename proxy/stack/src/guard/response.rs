@@ -65,7 +65,7 @@ impl Asker {
     }
 
     fn note_ruling(&self, ruled: &mut Ruled) {
-        let ruling = ruled.to_record();
+        let ruling = ruled.take_record();
         self.entry.note(|closed| closed.output = Some(ruling));
     }
 

@@ -53,7 +53,7 @@ impl Ruled {
     }
 
     /// The record of the decision; takes the checks along.
-    pub(super) fn to_record(&mut self) -> Ruling {
+    pub(super) fn take_record(&mut self) -> Ruling {
         let found =
             self.decision.because.iter().any(|because| matches!(because, Because::Hazard(_)));
         let verdict = match (found, self.evidence.failures.is_empty()) {

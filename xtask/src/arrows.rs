@@ -1,0 +1,85 @@
+//! Which package may depend on which. A new arrow is a decision: it is made here, in a change of its own.
+
+use serde_json::Value;
+
+use crate::run::output;
+
+/// Package, and the packages of this workspace it may use.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("classifiers-core", &[]),
+    ("classifiers-batching", &["classifiers-core"]),
+    ("classifiers-starter", &["classifiers-core"]),
+    ("starter-trainer", &["classifiers-core", "classifiers-starter"]),
+    ("policies", &["classifiers-core"]),
+    ("proxy-dialects", &["classifiers-core"]),
+    ("proxy-stream", &["classifiers-core", "proxy-dialects"]),
+    ("proxy-audit", &[]),
+    (
+        "proxy-stack",
+        &["classifiers-core", "policies", "proxy-audit", "proxy-dialects", "proxy-stream"],
+    ),
+    (
+        "portcullis",
+        &[
+            "classifiers-batching",
+            "classifiers-core",
+            "classifiers-starter",
+            "policies",
+            "proxy-audit",
+            "proxy-stack",
+        ],
+    ),
+    ("portcullis-bench", &[]),
+    ("xtask", &[]),
+];
+
+/// Libraries that only one package may use, so that nothing else is tied to them.
+const CONFINED: &[(&str, &str)] = &[
+    ("candle-core", "classifiers-llama-guard"),
+    ("candle-nn", "classifiers-llama-guard"),
+    ("ort", "classifiers-prompt-guard"),
+    ("serde-saphyr", "policies"),
+];
+
+/// The server's own settings are YAML too.
+const ALSO: &[(&str, &str)] = &[("serde-saphyr", "portcullis")];
+
+/// Every dependency that is not allowed, in words.
+pub(crate) fn check() -> Result<Vec<String>, String> {
+    let text = output("cargo", &["metadata", "--format-version", "1", "--no-deps", "--locked"])?;
+    let metadata: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let packages = metadata.get("packages").and_then(Value::as_array).ok_or("no packages")?;
+    let names: Vec<&str> = packages.iter().filter_map(|package| text_of(package, "name")).collect();
+    Ok(packages.iter().flat_map(|package| faults(package, &names)).collect())
+}
+
+fn faults(package: &Value, members: &[&str]) -> Vec<String> {
+    let name = text_of(package, "name").unwrap_or_default();
+    let Some((_, allowed)) = ARROWS.iter().find(|(from, _)| *from == name) else {
+        return vec![format!(
+            "{name}: a package that no arrow names; list it in xtask/src/arrows.rs"
+        )];
+    };
+    let dependencies = package.get("dependencies").and_then(Value::as_array);
+    dependencies
+        .into_iter()
+        .flatten()
+        // What only tests use is no arrow.
+        .filter(|dependency| dependency.get("kind").is_none_or(Value::is_null))
+        .filter_map(|dependency| text_of(dependency, "name"))
+        .filter_map(|used| fault(name, used, allowed, members))
+        .collect()
+}
+
+fn fault(name: &str, used: &str, allowed: &[&str], members: &[&str]) -> Option<String> {
+    if members.contains(&used) && !allowed.contains(&used) {
+        return Some(format!("{name} must not depend on {used}"));
+    }
+    let (_, owner) = CONFINED.iter().find(|(library, _)| *library == used)?;
+    let allowed = *owner == name || ALSO.contains(&(used, name));
+    (!allowed).then(|| format!("{name} must not use {used}: it belongs to {owner}"))
+}
+
+fn text_of<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
+}
