@@ -1,6 +1,7 @@
-"""Starts and stops programs: the guard, and whatever answers behind it."""
+"""Starts and stops programs: the guard, and the scripted server behind it."""
 
 import json
+import os
 import pathlib
 import queue
 import subprocess
@@ -79,7 +80,8 @@ class Guard:
             file = pathlib.Path(folder) / "policy.yaml"
             file.write_text(policy, encoding="utf-8")
             command += ["--policy", file]
-        self._program = Program(command, address_in, output="stderr")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTCULLIS_")}
+        self._program = Program(command, address_in, output="stderr", env=environment)
         self.url = self._program.answer
 
     def log_lines(self):

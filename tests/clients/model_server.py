@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +30,7 @@ sys.dont_write_bytecode = True
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
 
 import openai  # noqa: E402
-from guard import Guard, Program  # noqa: E402
+from guard import Guard  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Whatever a model with random weights says, it says it in these words.
@@ -71,23 +72,33 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def start_server(folder):
-    """`transformers serve`, ready to answer; `(program, URL)`."""
+def start_server(model, log):
+    """`transformers serve`, ready to answer; `(process, URL)`."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [pathlib.Path(sys.executable).parent / "transformers", "serve", folder]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--log-level", "info"]
+    command = [str(pathlib.Path(sys.executable).parent / "transformers"), "serve", model]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     print("$", *command, flush=True)
-    server = Program(command, lambda _line: True, output="stderr", patience=PATIENCE)
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output)
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and server.process.poll() is None:
+    while time.monotonic() < deadline and server.poll() is None:
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
                 if response.status == 200:
                     return server, url
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    server.stop()
-    sys.exit("the model server did not start:\n" + "\n".join(server.lines[-30:]))
+    stop(server)
+    sys.exit(f"the model server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def stop(server):
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def shown(value):
@@ -128,20 +139,17 @@ class Exchange:
         print("  server:", shown(answers[0]))
         print("  guard: ", shown(answers[1]))
         assert comparable(answers[0]) == comparable(answers[1]), "the guard changed the answer"
-        return answers[1]
 
     def streamed(self, **more):
         asked = {**self._request, **more, "stream": True}
         both = []
         for client in (self._direct, self._guarded):
             chunks = [chunk.model_dump() for chunk in client.chat.completions.create(**asked)]
+            who = "server:" if client is self._direct else "guard: "
+            print(f"  {who} {len(chunks)} chunks, the last:", shown(chunks[-1]))
             both.append([comparable(chunk) for chunk in chunks])
         direct, guarded = both
-        print(f"  server: {len(direct)} chunks, the last:", shown(direct[-1]))
-        print(f"  guard:  {len(guarded)} chunks, the last:", shown(guarded[-1]))
         assert direct == guarded, "the guard changed the stream"
-        deltas = (choice["delta"]["content"] for chunk in guarded for choice in chunk["choices"])
-        return "".join(text for text in deltas if text)
 
     def blocked(self, **more):
         asked = {**self._request, "messages": [{"role": "user", "content": "PORTCULLIS-TEST-S1"}], **more}
@@ -155,24 +163,32 @@ class Exchange:
 
 
 def converse(server, guard, model):
+    """Asks everything; returns what went wrong."""
     exchange = Exchange(server, guard, model)
+    shortly = {"model": model, "messages": QUESTION, "max_tokens": 2, "temperature": 0}
     print("== as the server writes it, plain")
-    print(" ", raw(f"{server}/v1", model=model, messages=QUESTION, max_tokens=4, temperature=0)[:900])
+    print(raw(f"{server}/v1", **shortly))
     print("== as the server writes it, streamed")
-    lines = raw(f"{server}/v1", model=model, messages=QUESTION, max_tokens=2, temperature=0, stream=True)
-    print("\n".join("  " + line for line in lines.splitlines() if line)[:1800])
-    print("== plain")
-    answer = exchange.plain()
-    print("== streamed")
-    text = exchange.streamed()
-    assert text == answer["choices"][0]["message"]["content"], text
-    print("== streamed, with usage")
-    exchange.streamed(stream_options={"include_usage": True})
-    print("== a conversation with an operator's message")
-    exchange.plain(messages=[{"role": "system", "content": "the garden ."}, *QUESTION])
-    print("== blocked")
-    exchange.blocked()
-    exchange.blocked(stream=True)
+    print(raw(f"{server}/v1", **shortly, stream=True))
+    steps = {
+        "plain": exchange.plain,
+        "plain, with an operator's message": lambda: exchange.plain(
+            messages=[{"role": "system", "content": "the garden ."}, *QUESTION]
+        ),
+        "streamed": exchange.streamed,
+        "streamed, with usage": lambda: exchange.streamed(stream_options={"include_usage": True}),
+        "blocked": exchange.blocked,
+        "blocked, streamed": lambda: exchange.blocked(stream=True),
+    }
+    problems = []
+    for name, step in steps.items():
+        print(f"== {name}", flush=True)
+        try:
+            step()
+        except (openai.OpenAIError, AssertionError) as error:
+            problems.append(f"{name}: {type(error).__name__}: {error}")
+            print("  failed:", problems[-1])
+    return problems
 
 
 def main():
@@ -186,18 +202,18 @@ def main():
     with tempfile.TemporaryDirectory(prefix="portcullis-model-") as folder:
         model = str(pathlib.Path(folder) / "tiny-llama")
         make_model(model)
-        server, url = start_server(model)
-        problems = []
+        server, url = start_server(model, pathlib.Path(folder) / "server.log")
         try:
             print("$ portcullis serve --upstream", url, flush=True)
             guard = Guard(binary, url, folder)
             try:
-                converse(url, guard.url, model)
+                problems = converse(url, guard.url, model)
             finally:
-                problems = guard.stop()
-                print(*(line for line in guard.log_lines() if '"WARN"' in line or '"ERROR"' in line), sep="\n")
+                stopped = guard.stop()
+                print("== what the guard logged", *guard.log_lines(), sep="\n")
         finally:
-            server.stop()
+            stop(server)
+    problems += stopped
     if problems:
         sys.exit("\n".join(problems))
     print("the guard changed nothing and blocked what it had to")

@@ -210,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.write_chunk(b"")
                 return
             if body["model"] == "slow":
-                self.wait(0.5)
+                self.wait(0.2)
             self.event(json.dumps(chunk))
         self.event("[DONE]")
         self.write_chunk(b"")

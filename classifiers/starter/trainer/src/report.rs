@@ -1,12 +1,13 @@
 //! Tables of an evaluation, as Markdown and as JSON.
 
+#![expect(clippy::indexing_slicing, reason = "categories index arrays of as many categories")]
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use classifiers_starter::training::{CATEGORIES, HAZARDS, Knots, reference_scale};
 use serde_json::{Value, json};
 
-use crate::calibration::{HARDEST, MEDIUM, any_at_medium};
+use crate::calibration::{HARDEST, LOW, MEDIUM, any_blocked};
 use crate::data::Row;
 use crate::folds::Raw;
 use crate::metrics::{Judged, auc, average_precision, recall_at, share};
@@ -59,22 +60,23 @@ impl<'a> Report<'a> {
     }
 
     fn line(&mut self, cells: &[String]) {
-        let _ = writeln!(self.markdown, "| {} |", cells.join(" | "));
+        self.markdown.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
 
-    fn head(&mut self, title: &str, columns: &[&str]) {
-        let _ = writeln!(self.markdown, "\n## {title}\n");
+    fn head(&mut self, title: &str, columns: &[&str], extra: &[&str]) {
+        self.markdown.push_str(&format!("\n## {title}\n\n"));
         let mut cells: Vec<String> = vec![columns[0].to_owned()];
         for side in &self.sides {
             cells.extend(columns[1..].iter().map(|c| format!("{} {c}", side.name)));
         }
+        cells.extend(extra.iter().map(|&c| c.to_owned()));
         let rule = vec!["---".to_owned(); cells.len()];
         self.line(&cells);
         self.line(&rule);
     }
 
     fn attacks(&mut self) {
-        self.head("Prompt attacks, all sources", &["rows", "AUC", "recall at 1 % false positives"]);
+        self.head("Prompt attacks, all sources", &["rows", "AUC", "recall at 1 %"], &[]);
         self.attack_line("all", |_| true);
         self.attack_line("dialogue", |row| !row.tool);
         self.attack_line("tools", |row| row.tool);
@@ -92,7 +94,7 @@ impl<'a> Report<'a> {
     }
 
     fn attacks_by_language(&mut self) {
-        self.head("Prompt attacks by language", &["language", "AUC", "recall at 1 %"]);
+        self.head("Prompt attacks by language", &["language", "AUC", "recall at 1 %"], &[]);
         for language in LANGUAGES {
             self.attack_line(language, |row| row.lang == language);
         }
@@ -100,7 +102,11 @@ impl<'a> Report<'a> {
 
     /// Recall by source of attacks, at 1 % false positives over all sources, and at 0.70 for ours.
     fn attacks_by_source(&mut self) {
-        self.head("Attacks found by source, at 1 % false positives", &["source", "recall"]);
+        self.head(
+            "Attacks found by source",
+            &["source", "recall at 1 %"],
+            &["starter at 0.70", "starter at 0.90"],
+        );
         let mut sources: BTreeMap<&str, usize> = BTreeMap::new();
         for row in self.rows.iter().filter(|r| !r.own && r.is_attack() == Some(true)) {
             *sources.entry(&row.source).or_default() += 1;
@@ -112,23 +118,27 @@ impl<'a> Report<'a> {
                     self.judged(side, |row| row.is_attack() == Some(false) || row.source == source);
                 cells.push(number(recall_at(&judged, 0.01)));
             }
-            let of_source = self.rows.iter().zip(self.sides[0].raw);
-            let hits = of_source
-                .filter(|(row, _)| {
+            for threshold in [MEDIUM, LOW] {
+                let of_source = self.rows.iter().zip(self.sides[0].raw).filter(|(row, _)| {
                     !row.own && row.source == source && row.is_attack() == Some(true)
-                })
-                .map(|(_, raw)| self.scores(raw)[..2].iter().any(|&s| s >= MEDIUM));
-            cells.push(format!("at 0.70: {}", number(share(hits))));
+                });
+                let hits = of_source.map(|(_, raw)| self.is_flagged_attack(raw, threshold));
+                cells.push(number(share(hits)));
+            }
             self.line(&cells);
         }
     }
 
-    fn scores(&self, raw: &[f32; CATEGORIES]) -> [f32; CATEGORIES] {
-        std::array::from_fn(|category| reference_scale(raw[category], self.knots[category]))
+    fn is_flagged_attack(&self, raw: &[f32; CATEGORIES], threshold: f32) -> bool {
+        (0..2).any(|c| reference_scale(raw[c], self.knots[c]) >= threshold)
     }
 
     fn hazards(&mut self) {
-        self.head("Hazards: macro average precision by language", &["language", "macro AP"]);
+        self.head(
+            "Hazards: macro average precision by language",
+            &["language", "macro AP"],
+            &["starter by hazard"],
+        );
         for language in LANGUAGES {
             let mut cells = vec![language.to_owned()];
             let mut details = String::new();
@@ -161,29 +171,34 @@ impl<'a> Report<'a> {
         (0..HAZARDS).filter_map(of_hazard).collect()
     }
 
-    /// False alarms at 0.70 by benign source, all categories together and attacks alone.
+    /// False alarms by benign source: of the categories blocked by default, and of attacks alone.
     fn false_alarms(&mut self) {
-        let _ = writeln!(self.markdown, "\n## False alarms on clean texts at 0.70, by source\n");
-        self.line(&["source", "rows", "any category", "attacks"].map(str::to_owned));
-        self.line(&["---", "---", "---", "---"].map(str::to_owned));
-        let clean: Vec<(&Row, &[f32; CATEGORIES])> = self
-            .rows
-            .iter()
-            .zip(self.sides[0].raw)
-            .filter(|(row, _)| row.is_clean() && !row.own)
-            .collect();
+        self.markdown.push_str("\n## False alarms on clean texts by source\n\n");
+        let head = [
+            "source",
+            "rows",
+            "blocked categories at 0.70",
+            "attacks at 0.70",
+            "blocked categories at 0.90",
+        ];
+        self.line(&head.map(str::to_owned));
+        self.line(&["---"; 5].map(str::to_owned));
+        let pairs = self.rows.iter().zip(self.sides[0].raw);
         let mut sources: BTreeMap<&str, Vec<&[f32; CATEGORIES]>> = BTreeMap::new();
-        for (row, raw) in &clean {
+        for (row, raw) in pairs.filter(|(row, _)| row.is_clean() && !row.own) {
             sources.entry(&row.source).or_default().push(raw);
+            if row.source != HARDEST {
+                sources.entry("all but the hardest").or_default().push(raw);
+            }
         }
-        let ordinary = clean.iter().filter(|(row, _)| row.source != HARDEST).map(|c| c.1);
-        sources.insert("all but the hardest", ordinary.collect());
         for (source, raws) in sources {
-            let any = share(raws.iter().map(|raw| any_at_medium(raw, &self.knots)));
-            let attack =
-                share(raws.iter().map(|raw| self.scores(raw)[..2].iter().any(|&s| s >= MEDIUM)));
-            self.json.insert(format!("false_alarms/{source}"), json!([any, attack]));
-            self.line(&[source.to_owned(), raws.len().to_string(), percent(any), percent(attack)]);
+            let blocked = |at: f32| share(raws.iter().map(|r| any_blocked(r, &self.knots, at)));
+            let attacks = share(raws.iter().map(|r| self.is_flagged_attack(r, MEDIUM)));
+            let shares = [blocked(MEDIUM), attacks, blocked(LOW)];
+            self.json.insert(format!("false_alarms/{source}"), json!(shares));
+            let mut cells = vec![source.to_owned(), raws.len().to_string()];
+            cells.extend(shares.map(percent));
+            self.line(&cells);
         }
     }
 }
