@@ -39,7 +39,8 @@ class Program:
             self.stop()
             raise
         self.stop()
-        raise DidNotStart(f"{command[0]} did not start:\n" + "\n".join(self.lines[-20:]))
+        output = "\n".join(self.lines[-20:]) or "it wrote nothing"
+        raise DidNotStart(f"{command[0]} did not start:\n{output}")
 
     def _read(self, output, said):
         # Reads on to the end, or the program would wait for room in the pipe.

@@ -145,7 +145,7 @@ def test_several_choices(guarded, direct):
 
 
 def test_long_texts_in_any_script(guarded):
-    text = "Der Fluß 河 नदी แม่น้ำ 🛶🏽 ría\u0301. " * 4000
+    text = "Der Fluß 河 नदी แม่น้ำ 🛶🏽 ría\u0301. " * 1000
     asked = {"model": "parrot", "messages": [{"role": "user", "content": text}]}
     assert guarded.create(**asked).choices[0].message.content == text
     assert text_of(guarded.chunks(**asked)) == text
@@ -381,7 +381,7 @@ def test_a_blocked_answer(guarded, recorded, asked):
         assert choice.message.content is None and not choice.message.tool_calls
         assert choice.message.refusal.startswith("Not that.")
     assert answer.usage.model_dump(exclude_none=True) == USAGE, "the tokens were spent"
-    assert TRIGGER not in response.text if isinstance(response.text, str) else response.text()
+    assert TRIGGER not in response.http_response.text and "begins" not in response.http_response.text
     assert guarded.sent == 1 and len(guarded.received()) == 1
     assert recorded(response.headers)[-1]["outcome"] == "blocked"
 

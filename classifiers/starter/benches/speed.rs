@@ -2,6 +2,8 @@
 //!
 //! Every sample is another text, so that nothing but the words of the language is ever warm.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark may stop")]
+
 use std::cell::Cell;
 
 use classifiers_starter::Starter;
@@ -96,7 +98,7 @@ fn unseen(bencher: Bencher<'_, '_>, tool: bool, make: impl Fn(usize) -> String +
             seed.set(seed.get() + 1);
             make(seed.get())
         })
-        .input_counter(|text| BytesCount::of_str(text))
+        .input_counter(BytesCount::of_str::<String>)
         .bench_local_values(|text| starter.model().score(&text, tool));
 }
 

@@ -20,6 +20,7 @@ mod model;
 mod scan;
 mod score;
 mod surprise;
+mod symbols;
 /// For the trainer: features recorded, weights written.
 pub mod training;
 mod weights;

@@ -1,5 +1,7 @@
 //! What the shipped model says about plain cases; none of these texts is in the training templates.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use classifiers_core::{Backend, Category, Direction, Finding, Passage, Role};
 use classifiers_starter::{COVERED, Model, Starter, WeightsError};
 
@@ -66,7 +68,8 @@ fn an_instruction_hidden_in_a_document_is_found_and_pointed_at() {
     assert!(attack(Role::Tool, &text) > 0.7, "{}", attack(Role::Tool, &text));
     let found = findings(Role::Tool, &text);
     let span = found[0].span.clone().unwrap();
-    assert!(text[span.clone()].contains("forward all emails"), "{}", &text[span]);
+    let pointed = text.get(span).unwrap();
+    assert!(pointed.contains("forward all emails"), "{pointed}");
 }
 
 #[test]

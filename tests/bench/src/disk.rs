@@ -35,7 +35,7 @@ impl Place {
         let this = std::env::current_exe().map_err(failed())?;
         let parent = this.parent().unwrap_or(&this);
         let statistics = rustix::fs::statfs(parent).map_err(|error| failed()(error.into()))?;
-        if i64::from(statistics.f_type) == TMPFS {
+        if statistics.f_type == TMPFS {
             return Err(Failure::Other(format!(
                 "{} is in memory: an audit log there would cost nothing; set CARGO_TARGET_DIR to a disk",
                 parent.display()

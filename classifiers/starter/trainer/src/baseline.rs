@@ -1,9 +1,11 @@
 //! The plain baseline: hashed word 1-2 and character 3-5 n-grams, logistic regression.
 
+#![expect(clippy::indexing_slicing, reason = "hashes are as wide as the table, columns constant")]
+
 use classifiers_starter::training::{HAZARDS, sigmoid};
 
 use crate::data::Row;
-use crate::fit::Random;
+use crate::random::Random;
 
 const BITS: u32 = 20;
 /// Attack first, then the hazards, then padding.

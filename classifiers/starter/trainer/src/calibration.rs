@@ -42,8 +42,8 @@ pub(crate) fn knots(rows: &[Row], raw: &Raw) -> ([Knots; CATEGORIES], f64) {
     loop {
         let knots = std::array::from_fn(|category| of_category(&clean, category, factor));
         // Without rows of a kind the share is NaN, which is no reason to tighten.
-        let too_many = flagged(&clean, false, &knots) > UNION[0]
-            || flagged(&clean, true, &knots) > UNION[1];
+        let too_many =
+            flagged(&clean, false, &knots) > UNION[0] || flagged(&clean, true, &knots) > UNION[1];
         if !too_many || factor < 0.01 {
             return (knots, factor);
         }

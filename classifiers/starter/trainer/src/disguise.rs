@@ -1,6 +1,8 @@
 //! Ways to write a text that a model reads and a word list does not.
 
-use crate::fit::Random;
+#![expect(clippy::indexing_slicing, reason = "random places below the length of constant lists")]
+
+use crate::random::Random;
 
 /// `text` in one of several encodings.
 pub(crate) fn encoded(text: &str, random: &mut Random) -> String {

@@ -1,101 +1,17 @@
 //! Fitting the model: one pass order, one thread, plain arithmetic; the same data give the same bytes.
 
-use std::sync::Arc;
+#![expect(
+    clippy::indexing_slicing,
+    clippy::needless_range_loop,
+    reason = "offline arithmetic over arrays whose sizes are constants of the format"
+)]
 
 use classifiers_starter::training::{
-    self, ATTACK_COLUMN, BINS, COLUMNS, HAZARD_COLUMN, HAZARDS, KIND_COLUMN, MEASURES, Pool,
-    Recording, SMOOTHING, TOOL_COLUMN, sigmoid,
+    ATTACK_COLUMN, BINS, COLUMNS, KIND_COLUMN, MEASURES, Pool, SMOOTHING, TOOL_COLUMN, sigmoid,
 };
 
-use crate::data::{Attack, Row};
-
-/// Settings of the fit, chosen by leave-one-group-out.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    /// Rows of the score table, as a power of two.
-    pub(crate) bits: u32,
-    /// Passes over the data.
-    pub(crate) epochs: u32,
-    /// Step size of AdaGrad for the score table.
-    pub(crate) rate: f32,
-    /// Step size for dense features and pooling.
-    pub(crate) dense_rate: f32,
-    /// Start of AdaGrad's sums: rare features move little.
-    pub(crate) damping: f32,
-    /// Pull of the weights towards zero at every visit.
-    pub(crate) decay: f32,
-    /// Share of the hashed features hidden at each visit.
-    pub(crate) dropout: f32,
-    /// Share of visits without any dense feature.
-    pub(crate) dense_dropout: f32,
-    /// A group of `n` rows weighs `n` to the power of one minus this.
-    pub(crate) balance: f32,
-    /// Weight of positives in the hazard columns.
-    pub(crate) hazard_positive: f32,
-    /// Weight of the project's own generated rows.
-    pub(crate) synthetic: f32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bits: 17,
-            epochs: 4,
-            rate: 0.08,
-            dense_rate: 0.03,
-            damping: 0.002,
-            decay: 1e-5,
-            dropout: 0.4,
-            dense_dropout: 0.2,
-            balance: 0.5,
-            hazard_positive: 2.0,
-            synthetic: 1.0,
-        }
-    }
-}
-
-/// A row made ready: features as table rows, labels and weights by column.
-#[derive(Clone)]
-pub(crate) struct Example {
-    pub(crate) features: Arc<[(u32, u8)]>,
-    pub(crate) segments: Arc<[(u32, bool)]>,
-    pub(crate) dense: training::Dense,
-    pub(crate) tool: bool,
-    /// Target of each column, where known.
-    targets: [Option<bool>; COLUMNS],
-}
-
-impl Example {
-    /// The example of `row` with its recorded features.
-    pub(crate) fn new(row: &Row, recording: Recording, bits: u32) -> Self {
-        let mut targets = [None; COLUMNS];
-        targets[ATTACK_COLUMN] = row.is_attack();
-        targets[KIND_COLUMN] = match row.attack {
-            Some(Attack::Jailbreak) => Some(true),
-            Some(Attack::Injection) => Some(false),
-            Some(Attack::Benign) | None => None,
-        };
-        if let Some(mask) = row.hazards {
-            for hazard in 0..HAZARDS {
-                targets[HAZARD_COLUMN + hazard] = Some(mask >> hazard & 1 == 1);
-            }
-        }
-        let features =
-            recording.features.iter().map(|&(hash, value)| (hash >> (32 - bits), value)).collect();
-        Self {
-            features,
-            segments: recording.segments.into(),
-            dense: recording.dense,
-            tool: row.tool,
-            targets,
-        }
-    }
-
-    /// The same with other dense features: those depend on the rows trained on.
-    pub(crate) fn with_dense(&self, dense: training::Dense) -> Self {
-        Self { dense, ..self.clone() }
-    }
-}
+use crate::example::{Example, Settings};
+use crate::random::Random;
 
 /// Everything learned, as numbers.
 pub(crate) struct Fitted {
@@ -129,6 +45,16 @@ impl Sum {
     }
 }
 
+/// What is special about one visit of an example.
+struct Visit {
+    /// Decides which features are hidden.
+    mask: u64,
+    /// Whether dense features are seen.
+    dense: bool,
+    /// Share of the step size that is left.
+    remaining: f32,
+}
+
 /// A forward pass, kept for the backward one.
 #[derive(Default)]
 struct Pass {
@@ -160,9 +86,10 @@ pub(crate) fn fit(
             let example = examples[index as usize];
             let mask = random.next();
             let dense = random.unit() >= settings.dense_dropout;
-            fitted.forward(example, mask, dense, &mut pass);
+            let visit = Visit { mask, dense, remaining };
+            fitted.forward(example, &visit, &mut pass);
             let gradient = fitted.gradient(example, &pass, weights[index as usize]);
-            fitted.backward(example, (mask, dense), &mut pass, &gradient, remaining);
+            fitted.backward(example, &visit, &pass, &gradient);
         }
         progress(order.len() as u64);
     }
@@ -186,14 +113,14 @@ impl Fitted {
         hash as f32 >= self.settings.dropout * 16_777_216.0
     }
 
-    fn forward(&self, example: &Example, mask: u64, dense: bool, pass: &mut Pass) {
+    fn forward(&self, example: &Example, visit: &Visit, pass: &mut Pass) {
         pass.segments.clear();
         let mut begin = 0;
         for &(end, _) in example.segments.iter() {
             let mut sum = Sum::default();
             for &(row, value) in &example.features[begin..end as usize] {
                 sum.norm += u32::from(value) * u32::from(value);
-                if !self.keeps(mask, row) {
+                if !self.keeps(visit.mask, row) {
                     continue;
                 }
                 let weights = &self.table[row as usize][0];
@@ -212,7 +139,7 @@ impl Fitted {
             begin = end as usize;
         }
         windows(example, pass);
-        self.pool(example, dense, pass);
+        self.pool(example, visit.dense, pass);
     }
 
     fn pool(&self, example: &Example, dense: bool, pass: &mut Pass) {
@@ -263,61 +190,64 @@ impl Fitted {
     fn backward(
         &mut self,
         example: &Example,
-        (mask, dense): (u64, bool),
-        pass: &mut Pass,
+        visit: &Visit,
+        pass: &Pass,
         gradient: &[f32; COLUMNS],
-        remaining: f32,
     ) {
-        let role = usize::from(example.tool);
-        let scale = 1.0 / (1.0 - self.settings.dropout);
-        let rate = self.settings.rate * remaining;
+        let rate = self.settings.rate * visit.remaining;
+        let decay = self.settings.decay;
         let mut begin = 0;
         for (index, &(end, _)) in example.segments.iter().enumerate() {
-            let mut coefficient = [0.0; COLUMNS];
-            for column in 0..COLUMNS {
-                if gradient[column] == 0.0 {
-                    continue;
-                }
-                let pool = self.pools[role][column];
-                let mut share = pool.whole * pass.whole.factor();
-                let (first, last, window) = &pass.windows[pass.best_window[column]];
-                if (*first..*last).contains(&index) {
-                    share += pool.window * window.factor();
-                }
-                if index == pass.best_segment[column] {
-                    share += pool.segment * pass.segments[index].factor();
-                }
-                coefficient[column] = gradient[column] * share * scale;
-            }
-            if example.tool {
-                coefficient[TOOL_COLUMN] = coefficient[ATTACK_COLUMN];
-            }
+            let coefficient = self.share_of_segment(example, index, pass, gradient);
             for &(row, value) in &example.features[begin..end as usize] {
-                if self.keeps(mask, row) {
-                    let decay = self.settings.decay;
-                    update(
-                        &mut self.table[row as usize],
-                        &coefficient,
-                        f32::from(value),
-                        (rate, decay),
-                    );
+                if self.keeps(visit.mask, row) {
+                    let cell = &mut self.table[row as usize];
+                    update(cell, &coefficient, f32::from(value), (rate, decay));
                 }
             }
             begin = end as usize;
         }
-        self.update_pool(role, pass, gradient, remaining);
-        if dense {
+        self.update_pool(usize::from(example.tool), pass, gradient, visit.remaining);
+        if visit.dense {
             let mut gradient = *gradient;
             gradient[TOOL_COLUMN] = if example.tool { gradient[ATTACK_COLUMN] } else { 0.0 };
+            let rate = self.settings.dense_rate * visit.remaining;
             for row in dense_rows(example) {
-                update(
-                    &mut self.dense[row],
-                    &gradient,
-                    1.0,
-                    (self.settings.dense_rate * remaining, self.settings.decay),
-                );
+                update(&mut self.dense[row], &gradient, 1.0, (rate, decay));
             }
         }
+    }
+
+    /// The gradient by column that reaches the features of one segment.
+    fn share_of_segment(
+        &self,
+        example: &Example,
+        index: usize,
+        pass: &Pass,
+        gradient: &[f32; COLUMNS],
+    ) -> [f32; COLUMNS] {
+        let role = usize::from(example.tool);
+        let scale = 1.0 / (1.0 - self.settings.dropout);
+        let mut coefficient = [0.0; COLUMNS];
+        for column in 0..COLUMNS {
+            if gradient[column] == 0.0 {
+                continue;
+            }
+            let pool = self.pools[role][column];
+            let mut share = pool.whole * pass.whole.factor();
+            let (first, last, window) = &pass.windows[pass.best_window[column]];
+            if (*first..*last).contains(&index) {
+                share += pool.window * window.factor();
+            }
+            if index == pass.best_segment[column] {
+                share += pool.segment * pass.segments[index].factor();
+            }
+            coefficient[column] = gradient[column] * share * scale;
+        }
+        if example.tool {
+            coefficient[TOOL_COLUMN] = coefficient[ATTACK_COLUMN];
+        }
+        coefficient
     }
 
     fn update_pool(&mut self, role: usize, pass: &Pass, gradient: &[f32; COLUMNS], remaining: f32) {
@@ -393,34 +323,4 @@ fn update(
 fn descend(value: &mut f32, sum: &mut f32, gradient: f32, rate: f32) {
     *sum += gradient * gradient;
     *value -= rate * gradient / sum.sqrt();
-}
-
-/// A small generator of numbers (splitmix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// In 0..1.
-    pub(crate) fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / 16_777_216.0
-    }
-
-    /// In 0..`limit`.
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for index in (1..items.len()).rev() {
-            let other = self.below(index + 1);
-            items.swap(index, other);
-        }
-    }
 }

@@ -5,11 +5,13 @@ mod calibration;
 mod data;
 mod disguise;
 mod error;
+mod example;
 mod fit;
 mod folds;
 mod lexicon;
 mod metrics;
 mod quantise;
+mod random;
 mod report;
 mod spelling;
 mod synth;
@@ -26,7 +28,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::data::Row;
 use crate::error::Error;
-use crate::fit::Settings;
+use crate::example::Settings;
 use crate::folds::{Prepared, Raw};
 use crate::report::{Report, Side};
 

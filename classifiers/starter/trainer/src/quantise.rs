@@ -1,5 +1,7 @@
 //! From fitted numbers to the small file.
 
+#![expect(clippy::indexing_slicing, reason = "columns index arrays of as many columns")]
+
 use classifiers_starter::training::{CATEGORIES, COLUMNS, Knots, Parts, SLOT};
 
 use crate::fit::Fitted;

@@ -1,5 +1,7 @@
 //! The trigram table: how surprising a letter is after the two before it.
 
+#![expect(clippy::indexing_slicing, reason = "places are masked to the size of the table")]
+
 use classifiers_starter::training::{letters, ln};
 
 use crate::data::{Attack, Row};

@@ -4,13 +4,19 @@
 //! rows are made from a labelled row (a document with an instruction put into it, a request put behind a
 //! disguise) and belong to the group of that row: they are held out with it.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "built-in templates, cut at ASCII braces and bars found in them"
+)]
+
 use std::collections::BTreeMap;
 
 use crate::data::{Attack, Row, hazard_bit};
 use crate::disguise;
 use crate::error::Error;
-use crate::fit::Random;
 use crate::folds::OWN;
+use crate::random::Random;
 
 const FILES: [(&str, &str, &str); 8] = [
     ("en", "en.txt", include_str!("../templates/en.txt")),
@@ -63,61 +69,52 @@ impl Templates {
             && let Some(lines) = sections.get(section)
         {
             let line = lines[random.below(lines.len())];
-            self.expand(language, line, request, (random, 0), &mut out);
+            self.expand(&Filling { language, request, depth: 0 }, line, random, &mut out);
         }
         out.replace("\\n", "\n")
     }
 
-    fn expand(
-        &self,
-        language: usize,
-        template: &str,
-        request: &str,
-        (random, depth): (&mut Random, u32),
-        out: &mut String,
-    ) {
+    /// Writes `template` to `out` with everything in braces replaced.
+    fn expand(&self, from: &Filling<'_>, template: &str, random: &mut Random, out: &mut String) {
         let mut rest = template;
         while let Some(open) = rest.find('{') {
             out.push_str(&rest[..open]);
             let Some(close) = closing(&rest[open..]) else { break };
             let inner = &rest[open + 1..open + close];
             rest = &rest[open + close + 1..];
-            if depth >= MAX_DEPTH {
-                continue;
-            }
+            let deeper = Filling { depth: from.depth + 1, ..*from };
             match inner {
-                "request" => out.push_str(request),
-                "blob" => out.push_str(&disguise::encoded(request, random)),
-                "mail" if language != 0 => self.nested(0, inner, (random, depth), out),
-                name if self.has(language, name) => {
-                    let lines = &self.languages[language].1[name];
-                    let line = lines[random.below(lines.len())];
-                    self.expand(language, line, request, (random, depth + 1), out);
+                _ if from.depth >= MAX_DEPTH => {}
+                "request" => out.push_str(from.request),
+                "blob" => out.push_str(&disguise::encoded(from.request, random)),
+                "mail" if from.language != 0 => {
+                    let address = self.text(0, inner, "", random);
+                    out.push_str(&address);
+                }
+                name if self.has(from.language, name) => {
+                    let lines = &self.languages[from.language].1[name];
+                    self.expand(&deeper, lines[random.below(lines.len())], random, out);
                 }
                 choices => {
                     let choices = alternatives(choices);
-                    let choice = choices[random.below(choices.len())];
-                    self.expand(language, choice, request, (random, depth + 1), out);
+                    self.expand(&deeper, choices[random.below(choices.len())], random, out);
                 }
             }
         }
         out.push_str(rest);
     }
 
-    fn nested(
-        &self,
-        language: usize,
-        name: &str,
-        (random, _): (&mut Random, u32),
-        out: &mut String,
-    ) {
-        let text = self.text(language, name, "", random);
-        out.push_str(&text);
-    }
-
     fn has(&self, language: usize, name: &str) -> bool {
         self.languages.get(language).is_some_and(|l| l.1.contains_key(name))
     }
+}
+
+/// What a template is filled with.
+#[derive(Clone, Copy)]
+struct Filling<'a> {
+    language: usize,
+    request: &'a str,
+    depth: u32,
 }
 
 /// The place of the brace that closes the one at the start.

@@ -26,8 +26,10 @@ const LOGPROBS: Shape =
 pub(super) const REQUEST: &[Field] = &[
     must("model", Id),
     must("messages", List(&MESSAGE)),
-    may("tools", List(&TOOL)).by(Role::Tool, Direction::Tools),
-    may("functions", List(&Object(FUNCTION))).by(Role::Tool, Direction::Tools),
+    // A tool's description tells the model what to do by trade, so it is judged as something said to the model,
+    // by its words; an instruction as such is a sign of attack only in data.
+    may("tools", List(&TOOL)).by(Role::User, Direction::Tools),
+    may("functions", List(&Object(FUNCTION))).by(Role::User, Direction::Tools),
     may("tool_choice", Either(&[Word(&["none", "auto", "required"]), Object(TOOL_CHOICE), Null])),
     may("function_call", Either(&[Text, Object(&[must("name", Text)]), Null])),
     may("response_format", Either(&[Tagged("type", RESPONSE_FORMATS), Null])),
