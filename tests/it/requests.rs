@@ -158,6 +158,27 @@ async fn what_can_be_cut_out_is_cut_out_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn what_client_libraries_add_for_themselves_is_left_out() {
+    let upstream = Upstream::start(Script::say("ok")).await;
+    let guard = Guard::start(&upstream.url());
+    let call = |extra: Value| {
+        let mut function = json!({ "name": "f", "arguments": "{}" });
+        function.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        json!([{ "id": "c", "type": "function", "function": function }])
+    };
+    let assistant = |extra: Value, call: Value| {
+        let mut message = json!({ "role": "assistant", "content": null, "tool_calls": call });
+        message.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        json!({ "model": "m", "messages": [{ "role": "user", "content": "x" }, message] })
+    };
+    let extra = json!({ "parsed": { "a": 1 }, "annotations": [{ "text": "t" }] });
+    let body = assistant(extra, call(json!({ "parsed_arguments": { "a": 1 } })));
+    let reply = post(guard.address, &[], body.to_string().as_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(upstream.last_body(), assistant(json!({}), call(json!({}))));
+}
+
+#[tokio::test]
 async fn shadow_decides_and_records_but_touches_nothing() {
     let upstream = Upstream::start(Script::say("PORTCULLIS-TEST-S1 said")).await;
     let guard =

@@ -161,7 +161,8 @@ async fn a_streamed_answer_that_fails_ends_in_an_error_event_and_a_closed_record
     let guard = Guard::with(&upstream.url(), POLICY, SETTINGS);
     let whole = sse(&[CANARY, CANARY]);
     let events = |body: &str| Script::response(&format!("200 OK\r\n{EVENTS}"), body);
-    let cut = whole.find("data: [DONE]").unwrap();
+    // Before the chunk that gives the finish reason: without it, and without `[DONE]`, nothing is complete.
+    let cut = whole[..whole.find(r#""finish_reason":"stop""#).unwrap()].rfind("data: ").unwrap();
     let cases = [
         ("dies", Script::Reset(events(&whole[..whole.len() / 2])), "upstream_failed"),
         ("never says it is done", Script::Close(events(&whole[..cut])), "upstream_failed"),
@@ -223,6 +224,26 @@ async fn a_slow_answer_is_an_answer_and_the_client_hears_that_the_guard_lives() 
     ));
     let reply = post(guard.address, &[], chat("hi", false).to_string().as_bytes()).await;
     assert_eq!(reply.json(), completion("slow"));
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_in_order_without_done_is_complete() {
+    let whole = sse(&["all ", "said"])
+        .replace("\"model\":\"m\"", "\"model\":\"m\",\"system_fingerprint\":\"\"");
+    let body = whole.replace("data: [DONE]\n\n", "");
+    let upstream =
+        Upstream::start(Script::Close(Script::response(&format!("200 OK\r\n{EVENTS}"), &body)))
+            .await;
+    let guard = Guard::start(&upstream.url());
+    let reply = post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+    let events = get_events(&reply.body);
+    assert_eq!(
+        (events.len(), events.last().map(String::as_str)),
+        (6, Some("[DONE]")),
+        "{}",
+        reply.body
+    );
+    assert_eq!(guard.closed()[0].outcome, Outcome::Allowed);
 }
 
 #[tokio::test]

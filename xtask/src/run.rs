@@ -2,18 +2,26 @@
 
 use std::process::Command;
 
-/// Where the clients' tests install their Python; the audit log's second verifier is Python too.
-const PYTHON: &str = "target/clients/python/bin/python";
+/// Where the clients' tests install their Python, below the target directory; the audit log's second verifier is
+/// Python too.
+const PYTHON: &str = "clients/python/bin/python";
 
 /// Runs every test.
 pub(crate) fn test(no_clients: bool) -> Result<(), String> {
     let mut rust = Command::new("cargo");
     rust.args(["test", "--workspace", "--locked"]);
     if !no_clients {
-        run(Command::new("cargo").args(["build", "--release", "--locked", "--package", "portcullis"]))?;
+        run(Command::new("cargo").args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "portcullis",
+        ]))?;
         run(&mut Command::new("tests/clients/run"))?;
-        let python = std::env::current_dir().map_err(|error| error.to_string())?.join(PYTHON);
-        rust.env("PORTCULLIS_TEST_PYTHON", python);
+        let here = std::env::current_dir().map_err(|error| error.to_string())?;
+        let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+        rust.env("PORTCULLIS_TEST_PYTHON", here.join(target).join(PYTHON));
     }
     run(&mut rust)
 }

@@ -16,6 +16,8 @@ use crate::weights::{
 const MEMO_SYMBOLS: usize = 16;
 /// Words remembered by each thread; a power of two. About 320 KiB.
 const MEMO_WORDS: usize = 4096;
+/// Blocks (of 40 words or more) of a chunk: longer texts are judged chunk by chunk, the worst counts.
+const CHUNK_BLOCKS: u32 = 4;
 /// How far a kind of attack weighs on the score of the other kind.
 const KIND_WEIGHT: f32 = 0.5;
 
@@ -69,6 +71,20 @@ impl Strongest {
                 *place = at;
             }
         }
+    }
+}
+
+impl Strongest {
+    fn offer_one(&mut self, column: usize, value: f32, at: (usize, usize)) {
+        if let (Some(best), Some(place)) = (self.values.get_mut(column), self.at.get_mut(column))
+            && value > *best
+        {
+            (*best, *place) = (value, at);
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.values == Self::NONE.values
     }
 }
 
@@ -143,6 +159,9 @@ struct Scorer<'a> {
     window_start: usize,
     block_start: usize,
     count: u32,
+    /// Blocks of the chunk so far, and the strongest pooled value of the chunks before.
+    blocks: u32,
+    chunks: Strongest,
 }
 
 impl<'a> Scorer<'a> {
@@ -161,6 +180,8 @@ impl<'a> Scorer<'a> {
             window_start: 0,
             block_start: 0,
             count: 0,
+            blocks: 0,
+            chunks: Strongest::NONE,
         }
     }
 
@@ -193,11 +214,38 @@ impl<'a> Scorer<'a> {
         self.block = Sum::default();
         self.window_start = self.block_start;
         self.block_start = at;
+        self.blocks += 1;
+    }
+
+    /// Pools what was read since the last chunk, as if it were a text of its own.
+    ///
+    /// So an attack is judged among its neighbours, however much harmless text lies around them.
+    fn close_chunk(&mut self) {
+        let whole = self.prepared(&self.whole);
+        for column in 0..COLUMNS {
+            let pool = self.weights.pool(self.tool, column);
+            let at = |values: &[f32; COLUMNS]| values.get(column).copied().unwrap_or(0.0);
+            let scale = self.weights.scale(column);
+            let value = pool.bias
+                + scale
+                    * (pool.whole * at(&whole)
+                        + pool.window * at(&self.windows.values)
+                        + pool.segment * at(&self.segments.values));
+            let place = self.segments.at.get(column).copied().unwrap_or_default();
+            self.chunks.offer_one(column, value, place);
+        }
+        self.whole = Sum::default();
+        self.segments = Strongest::NONE;
+        self.windows = Strongest::NONE;
+        self.blocks = 0;
     }
 
     fn finish(mut self, dense: &crate::dense::Dense) -> Scores {
-        if self.block.norm > 0 || self.count == 0 || self.windows.values == Strongest::NONE.values {
+        if self.block.norm > 0 || self.blocks == 0 && self.chunks.is_none() {
             self.close_block(self.segment_start);
+        }
+        if self.blocks > 0 {
+            self.close_chunk();
         }
         let mut extra = [0.0; COLUMNS];
         for (measure, &bin) in dense.iter().enumerate() {
@@ -206,18 +254,10 @@ impl<'a> Scorer<'a> {
         if self.tool {
             fold_tool(&mut extra);
         }
-        let whole = self.prepared(&self.whole);
-        let columns: [f32; COLUMNS] = std::array::from_fn(|column| {
-            let pool = self.weights.pool(self.tool, column);
-            let at = |values: &[f32; COLUMNS]| values.get(column).copied().unwrap_or(0.0);
-            let scale = self.weights.scale(column);
-            pool.bias
-                + at(&extra)
-                + scale
-                    * (pool.whole * at(&whole)
-                        + pool.window * at(&self.windows.values)
-                        + pool.segment * at(&self.segments.values))
-        });
+        let mut columns = self.chunks.values;
+        for (total, extra) in columns.iter_mut().zip(extra) {
+            *total += extra;
+        }
         self.categories(&columns)
     }
 
@@ -238,7 +278,7 @@ impl<'a> Scorer<'a> {
         let raw = to_categories(columns);
         let spans = std::array::from_fn(|category| {
             let column = if category < 2 { ATTACK_COLUMN } else { category - 2 + HAZARD_COLUMN };
-            let (start, end) = self.segments.at.get(column).copied().unwrap_or_default();
+            let (start, end) = self.chunks.at.get(column).copied().unwrap_or_default();
             (self.count > 1 && start < end).then_some(start..end)
         });
         let mut scores = raw;
@@ -313,6 +353,9 @@ impl Sink for Scorer<'_> {
         self.count = self.count.saturating_add(1);
         if closes_block {
             self.close_block(at);
+            if self.blocks >= CHUNK_BLOCKS {
+                self.close_chunk();
+            }
         }
     }
 }

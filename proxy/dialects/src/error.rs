@@ -6,7 +6,7 @@ use crate::pointer::param;
 
 /// A document that is not what the wire format allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{code} at `{}`: {message}", .at.as_deref().unwrap_or("/"))]
 pub struct ReadError {
     /// A stable word for records and for the caller's `code`, such as `unknown_field`.
     pub code: &'static str,

@@ -234,9 +234,11 @@ impl Reader {
                 return Err(ReadError::at("missing_field", &at, message));
             }
         }
-        if self.unknown == Unknown::Drop {
-            entries.retain(|(name, _)| fields.iter().any(|field| field.name == &**name));
-        }
+        let dropped = |name: &str| match fields.iter().find(|field| field.name == name) {
+            Some(field) => matches!(field.shape, Shape::Dropped),
+            None => self.unknown == Unknown::Drop,
+        };
+        entries.retain(|(name, _)| !dropped(name));
         for (name, value) in entries {
             let at = child(here.at, name);
             let Some(field) = fields.iter().find(|field| field.name == &**name) else {
@@ -294,7 +296,7 @@ fn matches_type(value: &Json, shape: &Shape) -> bool {
             matches!(value, Json::Object(_))
         }
         Shape::Either(shapes) => shapes.iter().any(|shape| matches_type(value, shape)),
-        Shape::Free | Shape::Refused(_) => true,
+        Shape::Free | Shape::Dropped | Shape::Refused(_) => true,
     }
 }
 
@@ -315,7 +317,7 @@ fn expected(shape: &Shape) -> String {
         Shape::Id | Shape::Tag | Shape::Word(_) | Shape::Text | Shape::JsonText => "a string",
         Shape::List(_) | Shape::Parts(_) => "an array",
         Shape::Numbers | Shape::Map(_) | Shape::Object(_) | Shape::Tagged(..) => "an object",
-        Shape::Free | Shape::Refused(_) => "a value",
+        Shape::Free | Shape::Dropped | Shape::Refused(_) => "a value",
         Shape::Either(shapes) => {
             return shapes.iter().map(expected).collect::<Vec<_>>().join(" or ");
         }
@@ -342,7 +344,7 @@ fn scalar(value: &Json, shape: &Shape, at: &str) -> Result<(), ReadError> {
         }
         (Shape::Id, Json::String(text)) if !is_id(text) => {
             let message = format!(
-                "must be an identifier: 1 to {MAX_ID} letters, digits or punctuation, no spaces or quotes"
+                "must be an identifier: at most {MAX_ID} letters, digits or punctuation, no spaces or quotes"
             );
             Err(ReadError::at("invalid_identifier", at, message))
         }
@@ -362,6 +364,6 @@ fn only_numbers(value: &Json) -> bool {
 }
 
 fn is_id(text: &str) -> bool {
-    (1..=MAX_ID).contains(&text.len())
+    text.len() <= MAX_ID
         && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'`<>{}[]\\".contains(&b))
 }

@@ -52,6 +52,8 @@ pub(crate) enum Shape {
     Tagged(&'static str, &'static [(&'static str, &'static [Field])]),
     /// The first of these that has the value's JSON type.
     Either(&'static [Shape]),
+    /// Removed: what client libraries add to messages for themselves and no model sees.
+    Dropped,
     /// Refused; the text says why.
     Refused(&'static str),
 }

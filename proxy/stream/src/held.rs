@@ -1,6 +1,6 @@
 //! A streamed answer that nobody has seen yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use classifiers_core::Passage;
@@ -17,9 +17,9 @@ pub enum StreamError {
     #[error("the upstream's stream cannot be read")]
     Sse(#[from] SseError),
     /// An event is not a chunk.
-    #[error("the upstream's stream holds an event that is not a chunk")]
-    Chunk(#[from] ReadError),
-    /// The stream ended before `[DONE]`.
+    #[error("the upstream's stream holds an event that is not a chunk: {0}")]
+    Chunk(ReadError),
+    /// The stream ended before every choice was finished.
     #[error("the upstream's stream ended before it was complete")]
     Incomplete,
     /// More text than may be held, in bytes.
@@ -41,6 +41,7 @@ pub struct HeldAnswer {
     sse: SseDecoder,
     chunks: Vec<Chunk>,
     choices: u64,
+    finished: BTreeSet<u64>,
     done: bool,
     held: usize,
     limit: usize,
@@ -51,7 +52,8 @@ impl HeldAnswer {
     #[must_use]
     pub const fn new(choices: u64, limit: usize) -> Self {
         let sse = SseDecoder::new(limit);
-        Self { sse, chunks: Vec::new(), choices, done: false, held: 0, limit }
+        let finished = BTreeSet::new();
+        Self { sse, chunks: Vec::new(), choices, finished, done: false, held: 0, limit }
     }
 
     /// Takes the next bytes of the upstream's stream. What comes after `[DONE]` is ignored.
@@ -71,19 +73,27 @@ impl HeldAnswer {
                 self.done = true;
                 break;
             }
-            let chunk = Chunk::parse(data.as_bytes())?;
+            let chunk = Chunk::parse(data.as_bytes()).map_err(StreamError::Chunk)?;
             if chunk.choices().any(|index| index >= self.choices) {
                 return Err(StreamError::UnknownChoice);
             }
+            self.finished.extend(chunk.finished());
             self.chunks.push(chunk);
         }
         Ok(())
     }
 
-    /// Whether `[DONE]` was received.
+    /// Whether `[DONE]` was received: nothing that comes after it counts.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// Whether the answer is complete: `[DONE]` was received, or every choice gave its finish reason and no event is
+    /// half received. Some servers (`transformers serve` among them) never send `[DONE]`.
+    fn is_complete(&self) -> bool {
+        let all_finished = self.finished.len() as u64 == self.choices;
+        self.done || (all_finished && !self.sse.is_mid_event())
     }
 
     /// Everything the answer says: every channel of every choice, whole. To be asked once the answer is
@@ -92,7 +102,7 @@ impl HeldAnswer {
     /// # Errors
     /// [`StreamError::Incomplete`] if it is not.
     pub fn passages(&self) -> Result<Vec<Passage>, StreamError> {
-        if !self.done {
+        if !self.is_complete() {
             return Err(StreamError::Incomplete);
         }
         let channels = self.channels();
@@ -285,6 +295,17 @@ mod tests {
         ));
         assert!(matches!(feed(&chunk(1, "{}")), Err(StreamError::UnknownChoice)));
         assert!(matches!(feed(&"x".repeat(5000)), Err(StreamError::TooLarge(_))));
+        let mut finished = HeldAnswer::new(1, 4096);
+        finished
+            .feed(
+                chunk(0, r#"{"content":"a"}"#)
+                    .replace("\"finish_reason\":null", "\"finish_reason\":\"stop\"")
+                    .as_bytes(),
+            )
+            .unwrap();
+        assert_eq!(said(&finished).len(), 1);
+        finished.feed(b"data: {").unwrap();
+        assert!(matches!(finished.passages(), Err(StreamError::Incomplete)));
         let mut cut_short = HeldAnswer::new(1, 4096);
         cut_short.feed(chunk(0, r#"{"content":"a"}"#).as_bytes()).unwrap();
         assert!(matches!(cut_short.passages(), Err(StreamError::Incomplete)));

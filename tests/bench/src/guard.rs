@@ -56,12 +56,7 @@ impl Binary {
         Ok(said(&self.program, &["--version"])?.trim().to_owned())
     }
 
-    fn spawn(
-        &self,
-        upstream: &Upstream,
-        dir: &Path,
-        cores: &Cores,
-    ) -> Result<Server, Failure> {
+    fn spawn(&self, upstream: &Upstream, dir: &Path, cores: &Cores) -> Result<Server, Failure> {
         let address = free_address()?;
         let mut command = Command::new(&self.program);
         command

@@ -74,11 +74,7 @@ impl Server {
         self.until(stop, || answers(address, &request).unwrap_or(false))
     }
 
-    fn until(
-        &mut self,
-        stop: &Stop,
-        mut ready: impl FnMut() -> bool,
-    ) -> Result<Duration, Failure> {
+    fn until(&mut self, stop: &Stop, mut ready: impl FnMut() -> bool) -> Result<Duration, Failure> {
         while !ready() {
             stop.check()?;
             let ended = self.child.try_wait().map_err(Failure::io("cannot ask for a child"))?;

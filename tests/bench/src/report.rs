@@ -52,8 +52,22 @@ impl Report {
     fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN).set_header([
-            "texts", "body", "conn.", "side", "req/s", "p50 ms", "p99 ms", "+p50 ms", "+p99 ms",
-            "CPU us/req", "(rounds)", "x nginx", "switches/req", "MiB", "others", "errors",
+            "texts",
+            "body",
+            "conn.",
+            "side",
+            "req/s",
+            "p50 ms",
+            "p99 ms",
+            "+p50 ms",
+            "+p99 ms",
+            "CPU us/req",
+            "(rounds)",
+            "x nginx",
+            "switches/req",
+            "MiB",
+            "others",
+            "errors",
         ]);
         for row in &self.rows {
             let direct = self.row(row.case, Side::Direct).map_or(row.median, |row| row.median);
@@ -111,9 +125,8 @@ impl Report {
 impl Row {
     fn spread(&self) -> String {
         let each = self.rounds.iter().map(|sample| sample.cpu_us_per_request);
-        let (low, high) = each.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
+        let (low, high) =
+            each.fold((f64::MAX, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
         format!("{low:.0}-{high:.0}")
     }
 }
@@ -131,8 +144,7 @@ impl fmt::Display for Report {
         let (p50, p99) = (fdatasync.p50_ms, fdatasync.p99_ms);
         writeln!(f, "fdatasync: p50 {p50:.2} ms, p99 {p99:.2} ms (this disk, nothing else on it)")?;
         let ready = &self.starts.ready_ms;
-        let (middle, most) =
-            (median(ready.clone()), ready.last().copied().unwrap_or_default());
+        let (middle, most) = (median(ready.clone()), ready.last().copied().unwrap_or_default());
         let count = ready.len();
         writeln!(f, "ready:     p50 {middle:.0} ms, max {most:.0} ms of {count} starts")?;
         let idle = self.starts.idle;

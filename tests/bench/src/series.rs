@@ -125,8 +125,7 @@ impl Series<'_> {
             warm_up: time.min(WARM_UP),
             time,
         };
-        let probe =
-            || Ok((Used::by(&peer.pids), Used::by(&own).cpu, accounts::machine_busy()));
+        let probe = || Ok((Used::by(&peer.pids), Used::by(&own).cpu, accounts::machine_busy()));
         let loaded = load.run(probe, self.stop)?;
         let (used, own, busy) = (
             loaded.after.0.since(loaded.before.0),
@@ -226,7 +225,11 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = |place: usize| values.get(place).copied().unwrap_or_default();
     let half = values.len() / 2;
-    if values.len() % 2 == 1 { at(half) } else { f64::midpoint(at(half.saturating_sub(1)), at(half)) }
+    if values.len() % 2 == 1 {
+        at(half)
+    } else {
+        f64::midpoint(at(half.saturating_sub(1)), at(half))
+    }
 }
 
 fn quantile(sorted_ns: &[u64], part: f64) -> f64 {
@@ -238,9 +241,7 @@ fn quantile(sorted_ns: &[u64], part: f64) -> f64 {
 /// On a terminal; elsewhere nothing is drawn.
 fn progress(length: usize) -> ProgressBar {
     let bar = ProgressBar::new(length as u64);
-    if let Ok(style) =
-        ProgressStyle::with_template("{pos}/{len} {wide_bar} {msg} ({eta} left)")
-    {
+    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {wide_bar} {msg} ({eta} left)") {
         bar.set_style(style);
     }
     bar

@@ -42,13 +42,10 @@ impl Upstream {
     /// Starts it on a port of its own.
     pub(crate) fn start() -> Result<Self, Failure> {
         let failed = || Failure::io("cannot start the model server");
-        let mut listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into()).map_err(failed())?;
+        let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into()).map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
         let poll = Poll::new().map_err(failed())?;
-        poll.registry()
-            .register(&mut listener, LISTENER, Interest::READABLE)
-            .map_err(failed())?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(failed())?;
         let switches = Arc::<Switches>::default();
         let server = Server {
             poll,

@@ -27,6 +27,8 @@ const UNION: [f64; 2] = [0.0095, 0.045];
 const TIGHTEN: f64 = 0.95;
 /// Attacks keep at least this share of their rate while hazards still have some to give.
 const ATTACK_SHARE: f64 = 0.5;
+/// Below this share of their rate the hazards have no more to give.
+const LEAST_HAZARDS: f64 = 0.06;
 /// Least distance between knots: the map must rise.
 const LEAST_STEP: f32 = 0.05;
 
@@ -56,7 +58,7 @@ fn of_category(clean: &[Clean<'_>], category: usize, factor: f64) -> Knots {
     scores.sort_by(|a, b| b.total_cmp(a));
     let share = match category {
         c if !BLOCKED.contains(&c) => 1.0,
-        c if c < ATTACKS && factor > RATES[2] / RATES[1] => factor.max(ATTACK_SHARE),
+        c if c < ATTACKS && factor > LEAST_HAZARDS => factor.max(ATTACK_SHARE),
         _ => factor,
     };
     let [low, middle, high] = RATES;

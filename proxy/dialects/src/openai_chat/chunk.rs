@@ -101,11 +101,21 @@ impl Chunk {
 
     /// The indices of the choices that appear in this chunk.
     pub fn choices(&self) -> impl Iterator<Item = u64> {
-        let choices = match self.document.get("choices") {
-            Some(Json::Array(choices)) => choices.as_slice(),
+        self.listed().iter().filter_map(index)
+    }
+
+    /// The indices of the choices that end with this chunk.
+    pub fn finished(&self) -> impl Iterator<Item = u64> {
+        let ended =
+            |choice: &&Json| choice.get("finish_reason").is_some_and(|why| *why != Json::Null);
+        self.listed().iter().filter(ended).filter_map(index)
+    }
+
+    fn listed(&self) -> &[Json] {
+        match self.document.get("choices") {
+            Some(Json::Array(choices)) => choices,
             _ => &[],
-        };
-        choices.iter().filter_map(index)
+        }
     }
 
     /// A chunk of the same answer (id, model, time) with other choices.

@@ -7,7 +7,7 @@ use crate::table::{Field, Shape, may, must};
 use Shape::{
     Bool, Either, Free, Id, Int, JsonText, List, Map, Never, Null, Number, Numbers, Object,
 };
-use Shape::{Parts, Refused, Tag, Tagged, Text, Word};
+use Shape::{Dropped, Parts, Refused, Tag, Tagged, Text, Word};
 
 /// As many as OpenAI allows; each choice is held and judged on its own.
 const MAX_CHOICES: i64 = 128;
@@ -179,10 +179,8 @@ const ASSISTANT_MESSAGE: &[Field] = &[
     may("tool_calls", Either(&[List(&TOOL_CALL), Null])).by(Role::Assistant, Direction::Tools),
     may("function_call", Either(&[Object(CALLED), Null])).by(Role::Assistant, Direction::Tools),
     may("audio", Either(&[Null, MEDIA])),
-    may(
-        "annotations",
-        Either(&[List(&Refused("annotations are not forwarded; remove them")), Null]),
-    ),
+    may("annotations", Dropped),
+    may("parsed", Dropped),
 ];
 
 const TOOL_CALL: Shape = Tagged("type", &[("function", TOOL_CALL_FIELDS)]);
@@ -192,7 +190,8 @@ const TOOL_CALL_FIELDS: &[Field] = &[
     must("function", Object(CALLED)),
     may("index", Int(0, 1_000)),
 ];
-const CALLED: &[Field] = &[must("name", Text), must("arguments", JsonText)];
+const CALLED: &[Field] =
+    &[must("name", Text), must("arguments", JsonText), may("parsed_arguments", Dropped)];
 
 const TOOL_MESSAGE: &[Field] = &[
     must("role", Tag),

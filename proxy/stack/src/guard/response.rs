@@ -9,8 +9,8 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use policies::Action;
 use proxy_audit::Outcome;
+use proxy_dialects::ApiError;
 use proxy_dialects::openai_chat::{Answer, upstream_error_text};
-use proxy_dialects::{ApiError, ReadError};
 use proxy_stream::{HeldAnswer, StreamError};
 
 use super::layer::Guarding;
@@ -156,7 +156,8 @@ where
 {
     let limits = guarding.limits;
     let bytes = collect(body, limits.answer_bytes, limits.upstream_idle).await?;
-    let mut answer = Answer::parse(&bytes).map_err(|error| unreadable(&error))?;
+    let mut answer =
+        Answer::parse(&bytes).map_err(|error| Denial::UpstreamInvalid(error.to_string()))?;
     let mut ruled = asker.rule(guarding, answer.passages()).await;
     if ruled.decision.action == Action::Redact && !redact(&mut answer, &ruled) {
         ruled.block_instead();
@@ -173,11 +174,6 @@ where
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let content = Content::Whole(answer.to_bytes().into(), outcome);
     Ok(Reply { status: StatusCode::OK, headers, content, permit: None })
-}
-
-fn unreadable(error: &ReadError) -> Denial {
-    let at = error.at.as_deref().unwrap_or_default();
-    Denial::UpstreamInvalid(format!("{} {at}: {}", error.code, error.message))
 }
 
 fn redact(answer: &mut Answer, ruled: &Ruled) -> bool {
@@ -206,6 +202,7 @@ where
         }
     };
     let Ok(passages) = held.passages() else {
+        tracing::warn!("the upstream's stream ended before it was complete");
         return broken("upstream_failed", "the model server's answer broke off");
     };
     let mut ruled = asker.rule(&guarding, &passages).await;
