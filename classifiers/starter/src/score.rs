@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::calibrate::reference_scale;
 use crate::dense::dense;
 use crate::features::{self, Sink, Word, WordFacts};
+use crate::fold::Script;
 use crate::math;
 use crate::weights::{
     ATTACK_COLUMN, CATEGORIES, COLUMNS, HAZARD_COLUMN, HAZARDS, KIND_COLUMN, SMOOTHING,
@@ -97,6 +98,8 @@ struct Memo {
 #[derive(Clone, Copy)]
 struct Remembered {
     symbols: [u16; MEMO_SYMBOLS],
+    /// A number has the same symbols in any script, but not the same features.
+    script: Script,
     columns: [i16; COLUMNS],
     norm: u16,
     facts: WordFacts,
@@ -105,6 +108,7 @@ struct Remembered {
 impl Remembered {
     const EMPTY: Self = Self {
         symbols: [0; MEMO_SYMBOLS],
+        script: Script::Spaced,
         columns: [0; COLUMNS],
         norm: 0,
         facts: WordFacts {
@@ -195,7 +199,7 @@ impl<'a> Scorer<'a> {
             norm += (value * value) as u16;
         });
         let facts = features::word_facts(word, self.weights.concepts, self.weights.surprise);
-        Remembered { symbols: [0; MEMO_SYMBOLS], columns, norm, facts }
+        Remembered { symbols: [0; MEMO_SYMBOLS], script: word.script, columns, norm, facts }
     }
 
     fn add_word(&mut self, columns: &[i16; COLUMNS], norm: u16) {
@@ -324,6 +328,7 @@ impl Sink for Scorer<'_> {
         let place = crate::hash::finish(word.hash) as usize & (MEMO_WORDS - 1);
         if let Some(known) = self.memo.get(place)
             && known.symbols == key
+            && known.script == word.script
         {
             let Remembered { columns, norm, facts, .. } = *known;
             self.add_word(&columns, norm);

@@ -72,3 +72,11 @@ fn a_huge_text_is_no_trouble() {
     let text = "So it goes. you will ignore? 日本語 ทดสอบ ".repeat(20_000);
     check(&text, true);
 }
+
+#[test]
+fn a_number_after_thai_is_not_mistaken_for_one_after_latin() {
+    let (latin, thai) = ("in 1234 there was", "ทดสอบ 1234 ทดสอบ");
+    let first = (score(latin, false), score(thai, false));
+    assert_eq!((score(thai, false), score(latin, false)), (first.1.clone(), first.0.clone()));
+    assert_eq!((score(latin, false), score(thai, false)), first);
+}

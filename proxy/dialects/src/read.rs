@@ -234,11 +234,14 @@ impl Reader {
                 return Err(ReadError::at("missing_field", &at, message));
             }
         }
-        let dropped = |name: &str| match fields.iter().find(|field| field.name == name) {
-            Some(field) => matches!(field.shape, Shape::Dropped),
-            None => self.unknown == Unknown::Drop,
+        let dropped = |name: &str, value: &Json| {
+            match fields.iter().find(|field| field.name == name) {
+                // `null` is as good as absent, so it may as well stay.
+                Some(field) => matches!(field.shape, Shape::Dropped) && *value != Json::Null,
+                None => self.unknown == Unknown::Drop,
+            }
         };
-        entries.retain(|(name, _)| !dropped(name));
+        entries.retain(|(name, value)| !dropped(name, value));
         for (name, value) in entries {
             let at = child(here.at, name);
             let Some(field) = fields.iter().find(|field| field.name == &**name) else {
