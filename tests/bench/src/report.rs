@@ -154,7 +154,7 @@ impl fmt::Display for Report {
         writeln!(f, "Targets:")?;
         self.targets(f)?;
         if self.errors() > 0 {
-            writeln!(f, "\n!!! {} ERRORS: these numbers are not worth much", self.errors())?;
+            writeln!(f, "\n!!! {} ERRORS: answers that were not 200, or none", self.errors())?;
             for row in self.rows.iter().filter(|row| row.median.errors > 0) {
                 let first = row.first_error.as_deref().unwrap_or_default();
                 writeln!(f, "!!! {row}: {} errors, the first:\n{first}\n", row.median.errors)?;
