@@ -8,9 +8,6 @@ use classifiers_core::{Assessment, ClassifyError, Passage};
 use quick_cache::sync::Cache;
 use tower::{Layer, Service};
 
-/// Texts up to this many bytes are judged faster than they are looked up.
-const SMALLEST_BYTES: usize = 64;
-
 /// Verdicts of one classifier, in one revision, by what they are about: the passage's text and who wrote it.
 ///
 /// Failures are not remembered. The key is BLAKE3, so that nobody can craft a text that is mistaken for another.
@@ -83,9 +80,6 @@ where
     }
 
     fn call(&mut self, passage: Passage) -> Self::Future {
-        if passage.text.len() <= SMALLEST_BYTES {
-            return CachedFuture(Kind::Judging { verdict: self.inner.call(passage), keep: None });
-        }
         let key = key(&passage);
         if let Some(known) = self.cache.verdicts.get(&key) {
             return CachedFuture(Kind::Known(Some(known)));

@@ -73,7 +73,7 @@ mod tests {
     fn found(text: &str) -> Vec<(Category, &str)> {
         let triggers = TestTriggers::new();
         let spans = triggers.find(text);
-        spans.into_iter().map(|f| (f.category, &text[f.span.unwrap()])).collect()
+        spans.into_iter().map(|f| (f.category, text.get(f.span.unwrap()).unwrap())).collect()
     }
 
     #[test]

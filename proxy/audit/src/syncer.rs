@@ -5,11 +5,16 @@
 
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::disk::DiskFile;
 use crate::error::JournalError;
 use crate::queue::{FailOnPanic, Shared};
 use crate::receipt::Promise;
+
+/// How long written bytes may wait for a sync that nobody waits for. An opened record need not be durable before
+/// its request goes on, only written; syncing for it alone would double the number of syncs.
+const UNHURRIED: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Inner {
@@ -17,6 +22,8 @@ struct Inner {
     dirty: Option<Arc<dyn DiskFile>>,
     /// Receipts that the next sync settles.
     promises: Vec<Promise>,
+    /// Whether somebody waits for the next sync.
+    urgent: bool,
     syncing: bool,
     stopping: bool,
 }
@@ -35,12 +42,13 @@ impl SyncQueue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands over what was written to `file`, leaving `promises` empty.
+    /// Hands over what was written to `file`, leaving `promises` empty. Unless it is `urgent`, the sync may wait
+    /// for something that is.
     pub(crate) fn push(
         &self,
         shared: &Shared,
         file: &Arc<dyn DiskFile>,
-        promises: &mut Vec<Promise>,
+        (promises, urgent): (&mut Vec<Promise>, bool),
     ) {
         let mut inner = self.lock();
         if let Err(failure) = shared.health() {
@@ -49,9 +57,11 @@ impl SyncQueue {
             return;
         }
         inner.promises.append(promises);
-        let idle = inner.dirty.replace(Arc::clone(file)).is_none() && !inner.syncing;
+        let news = inner.dirty.replace(Arc::clone(file)).is_none() || (urgent && !inner.urgent);
+        inner.urgent |= urgent;
+        let wake = news && !inner.syncing;
         drop(inner);
-        if idle {
+        if wake {
             self.filled.notify_one();
         }
     }
@@ -67,6 +77,8 @@ impl SyncQueue {
             if inner.dirty.is_none() && !inner.syncing {
                 return Ok(());
             }
+            inner.urgent = true;
+            self.filled.notify_one();
             inner = self.drained.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -92,15 +104,24 @@ impl SyncQueue {
     fn next(&self, promises: &mut Vec<Promise>) -> Option<Arc<dyn DiskFile>> {
         let mut inner = self.lock();
         loop {
-            if let Some(file) = inner.dirty.take() {
+            let due = inner.urgent || inner.stopping;
+            if let Some(file) = inner.dirty.take_if(|_| due) {
                 mem::swap(&mut inner.promises, promises);
+                inner.urgent = false;
                 inner.syncing = true;
                 return Some(file);
             }
             if inner.stopping {
                 return None;
             }
-            inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = if inner.dirty.is_none() {
+                self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let waited = self.filled.wait_timeout(inner, UNHURRIED);
+                let (mut inner, timer) = waited.unwrap_or_else(PoisonError::into_inner);
+                inner.urgent |= timer.timed_out();
+                inner
+            };
         }
     }
 

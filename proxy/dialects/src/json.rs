@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::ReadError;
 
@@ -60,8 +59,47 @@ impl Json {
     /// The document as bytes: canonical spacing, the same keys in the same order.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        // String keys and finite numbers: writing them to memory cannot fail.
-        serde_json::to_vec(self).unwrap_or_default()
+        let mut out = Vec::with_capacity(self.size());
+        self.write(&mut out);
+        out
+    }
+
+    /// About how many bytes it takes to write this.
+    fn size(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => 8,
+            Self::String(text) => text.len() + 3,
+            Self::Array(items) => 2 + items.iter().map(Self::size).sum::<usize>(),
+            Self::Object(fields) => {
+                2 + fields.iter().map(|(name, value)| name.len() + 4 + value.size()).sum::<usize>()
+            }
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(true) => out.extend_from_slice(b"true"),
+            Self::Bool(false) => out.extend_from_slice(b"false"),
+            Self::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Self::String(text) => write_string(text, out),
+            Self::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    out.push(if index == 0 { b'[' } else { b',' });
+                    item.write(out);
+                }
+                out.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
+            }
+            Self::Object(fields) => {
+                for (index, (name, value)) in fields.iter().enumerate() {
+                    out.push(if index == 0 { b'{' } else { b',' });
+                    write_string(name, out);
+                    out.push(b':');
+                    value.write(out);
+                }
+                out.extend_from_slice(if fields.is_empty() { b"{}" } else { b"}" });
+            }
+        }
     }
 
     /// The value of `key`, if this is an object that has it.
@@ -271,27 +309,36 @@ impl Visitor<'_> for Key<'_> {
     }
 }
 
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Number(value) => value.serialize(serializer),
-            Self::String(text) => serializer.serialize_str(text),
-            Self::Array(items) => serializer.collect_seq(items),
-            Self::Object(fields) => {
-                let mut map = serializer.serialize_map(Some(fields.len()))?;
-                for (name, value) in fields {
-                    map.serialize_entry(&**name, value)?;
-                }
-                map.end()
-            }
+/// Writes a string with its quotes. Most hold nothing to escape, which is seen many bytes at a time.
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    let plain =
+        text.bytes().fold(true, |plain, b| plain & (b >= b' ') & (b != b'"') & (b != b'\\'));
+    out.push(b'"');
+    if plain {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        escape(text, out);
+    }
+    out.push(b'"');
+}
+
+fn escape(text: &str, out: &mut Vec<u8>) {
+    for &byte in text.as_bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            byte => out.push(byte),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn code(bytes: &[u8]) -> &'static str {
@@ -329,6 +376,16 @@ mod tests {
         ];
         for (bytes, expected) in cases {
             assert_eq!(code(bytes), *expected, "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_string_comes_back_and_others_read_the_same(text in "[^\0]{0,40}", key in "[^\0]{0,10}") {
+            let value = object([(&key, Json::Array(vec![text.as_str().into(), Json::Null]))]);
+            prop_assert_eq!(Json::parse(&value.to_bytes()).unwrap(), value.clone());
+            let theirs: serde_json::Value = serde_json::from_slice(&value.to_bytes()).unwrap();
+            prop_assert_eq!(theirs, serde_json::json!({ key: [text, null] }));
         }
     }
 

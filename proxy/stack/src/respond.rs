@@ -30,12 +30,14 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct RespondLayer {
     policy: Arc<Policy>,
+    label: Option<HeaderValue>,
 }
 
 impl RespondLayer {
     /// Replies in the name of `policy`.
-    pub(crate) const fn new(policy: Arc<Policy>) -> Self {
-        Self { policy }
+    pub(crate) fn new(policy: Arc<Policy>) -> Self {
+        let label = HeaderValue::from_str(policy.label()).ok();
+        Self { policy, label }
     }
 }
 
@@ -43,7 +45,7 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner, policy: Arc::clone(&self.policy) }
+        Respond { inner, layer: self.clone() }
     }
 }
 
@@ -51,7 +53,7 @@ impl<S> Layer<S> for RespondLayer {
 #[derive(Clone)]
 pub(crate) struct Respond<S> {
     inner: S,
-    policy: Arc<Policy>,
+    layer: RespondLayer,
 }
 
 impl<S> Service<Exchange> for Respond<S>
@@ -69,7 +71,8 @@ where
     }
 
     fn call(&mut self, exchange: Exchange) -> Self::Future {
-        let (policy, entry) = (Arc::clone(&self.policy), exchange.entry.clone());
+        let (layer, entry) = (&self.layer, exchange.entry.clone());
+        let policy = Arc::clone(&layer.policy);
         entry.note(|closed| {
             closed.policy = Some(policy.label().to_owned().into());
             closed.mode = match policy.mode() {
@@ -77,7 +80,8 @@ where
                 policies::Mode::Shadow => Mode::Shadow,
             };
         });
-        Responding { inner: self.inner.call(exchange), policy, entry }
+        let label = layer.label.clone();
+        Responding { inner: self.inner.call(exchange), policy, label, entry }
     }
 }
 
@@ -85,6 +89,7 @@ where
 pub(crate) struct Responding<F> {
     inner: F,
     policy: Arc<Policy>,
+    label: Option<HeaderValue>,
     entry: Entry,
 }
 
@@ -96,7 +101,7 @@ impl<F: Future<Output = Result<Reply, Denial>> + Unpin> Future for Responding<F>
             let mut reply = result.unwrap_or_else(|denial| deny(&self.policy, &self.entry, denial));
             let word = HeaderValue::from_static(decision_word(&reply.content));
             reply.headers.insert("x-guard-decision", word);
-            if let Ok(label) = HeaderValue::from_str(self.policy.label()) {
+            if let Some(label) = self.label.take() {
                 reply.headers.insert("x-guard-policy", label);
             }
             Ok(reply)

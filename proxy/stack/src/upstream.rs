@@ -93,8 +93,14 @@ fn bearer(key: &str) -> Result<HeaderValue, TargetError> {
 /// judged is what is sent, and what is read is what came.
 #[derive(Clone, Debug)]
 pub struct Upstream {
+    /// Shared as a whole: a copy is made for every request.
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    target: Arc<Target>,
+    target: Target,
     time: Duration,
 }
 
@@ -123,9 +129,11 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .build(connector);
-        Ok(Self { client, target: Arc::new(target), time })
+        Ok(Self { shared: Arc::new(Shared { client, target, time }) })
     }
+}
 
+impl Shared {
     fn request(&self, asked: &Asked) -> Request<Full<Bytes>> {
         let accept =
             if asked.request.is_stream() { "text/event-stream" } else { "application/json" };
@@ -168,8 +176,8 @@ impl Service<Cleared<Asked>> for Upstream {
 
     fn call(&mut self, cleared: Cleared<Asked>) -> Self::Future {
         let asked = cleared.into_inner();
-        let response = self.client.request(self.request(&asked));
-        let time = self.time;
+        let response = self.shared.client.request(self.shared.request(&asked));
+        let time = self.shared.time;
         Box::pin(async move {
             match tokio::time::timeout(time, response).await {
                 Err(_) => Err(Denial::UpstreamTimeout),

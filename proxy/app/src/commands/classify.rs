@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ClassifyArgs) -> Result<ExitCode, Failure> {
         }
         let passage = read(&line, args.json)
             .map_err(|error| Failure::Usage(format!("line {}: {error}", number + 1)))?;
-        let evidence = runtime.block_on(panel.judge(&[passage], policy.timeout()));
+        let evidence = runtime.block_on(panel.judge(&[passage], &policy));
         write(&mut out, &policy, &evidence)?;
     }
     Ok(ExitCode::SUCCESS)

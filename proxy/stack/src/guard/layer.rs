@@ -16,8 +16,7 @@ use crate::denial::Denial;
 use crate::read::Asked;
 use crate::reply::Reply;
 
-/// What the guard needs for every exchange.
-#[derive(Clone)]
+/// What the guard needs for every exchange. Shared as a whole: a handle is made for every request.
 pub(super) struct Guarding {
     pub(super) panel: Panel,
     pub(super) policy: Arc<Policy>,
@@ -27,13 +26,13 @@ pub(super) struct Guarding {
 /// Puts the guard before an upstream.
 #[derive(Clone)]
 pub(crate) struct GuardLayer {
-    guarding: Guarding,
+    guarding: Arc<Guarding>,
 }
 
 impl GuardLayer {
     /// Judges by `panel` and decides by `policy`.
-    pub(crate) const fn new(panel: Panel, policy: Arc<Policy>, limits: Limits) -> Self {
-        Self { guarding: Guarding { panel, policy, limits } }
+    pub(crate) fn new(panel: Panel, policy: Arc<Policy>, limits: Limits) -> Self {
+        Self { guarding: Arc::new(Guarding { panel, policy, limits }) }
     }
 }
 
@@ -41,7 +40,7 @@ impl<S> Layer<S> for GuardLayer {
     type Service = Guard<S>;
 
     fn layer(&self, inner: S) -> Guard<S> {
-        Guard { inner, guarding: self.guarding.clone() }
+        Guard { inner, guarding: Arc::clone(&self.guarding) }
     }
 }
 
@@ -50,7 +49,7 @@ impl<S> Layer<S> for GuardLayer {
 #[derive(Clone)]
 pub(crate) struct Guard<S> {
     inner: S,
-    guarding: Guarding,
+    guarding: Arc<Guarding>,
 }
 
 impl<S, B> Service<Asked> for Guard<S>
@@ -73,7 +72,7 @@ where
     }
 
     fn call(&mut self, asked: Asked) -> Self::Future {
-        let (inner, guarding) = (self.inner.clone(), self.guarding.clone());
+        let (inner, guarding) = (self.inner.clone(), Arc::clone(&self.guarding));
         Box::pin(async move {
             let mut asker = Asker::of(&asked);
             let (cleared, action) = request::clear(&guarding, asked).await?;

@@ -1,15 +1,16 @@
 //! All classifiers together, asked about all texts of one message.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use classifiers_core::{
-    Assessment, BoxClassify, Category, ClassifierId, ClassifyError, Direction, Passage, Role,
-    TestTriggers,
+    Assessment, BoxClassify, Category, ClassifierId, ClassifyError, Direction, Finding, Passage,
+    Role, TestTriggers,
 };
 use futures_util::future::join_all;
-use policies::{Evidence, Failure, Observation};
+use policies::{Action, Evidence, Failure, Observation, Policy};
 use proxy_audit::CheckStatus;
 use tower::ServiceExt;
 
@@ -63,12 +64,16 @@ impl Panel {
     }
 
     /// Asks every classifier about every passage, all at once. A check that has not answered everything within
-    /// `timeout` has answered nothing. A panel without classifiers gives no verdict either.
-    pub async fn judge(&self, passages: &[Passage], timeout: Duration) -> Evidence {
-        self.ask(passages, timeout).await.evidence
+    /// the policy's deadline has answered nothing. A panel without classifiers gives no verdict either.
+    ///
+    /// Of several findings about one category in one direction the strongest is kept, except where `policy` cuts
+    /// them out: then each counts.
+    pub async fn judge(&self, passages: &[Passage], policy: &Policy) -> Evidence {
+        self.ask(passages, policy).await.evidence
     }
 
-    pub(crate) async fn ask(&self, passages: &[Passage], timeout: Duration) -> Judgement {
+    pub(crate) async fn ask(&self, passages: &[Passage], policy: &Policy) -> Judgement {
+        let timeout = policy.timeout();
         let answers = join_all(self.checks.iter().map(|check| check.ask(passages, timeout))).await;
         let mut judgement = Judgement::default();
         if self.checks.is_empty() {
@@ -76,7 +81,7 @@ impl Panel {
             judgement.evidence.failures = failed.everywhere(passages);
         }
         for answer in answers {
-            answer.add_to(&mut judgement, passages);
+            answer.add_to(&mut judgement, passages, policy);
         }
         judgement
     }
@@ -100,124 +105,121 @@ struct Answer<'a> {
     elapsed: Duration,
 }
 
-/// The strongest score of each direction and category, and which passage has it.
-type Strongest = [[Option<(f32, usize)>; Category::ALL.len()]; Direction::ALL.len()];
+/// The strongest finding of each direction and category.
+type Strongest = [[Option<Best>; Category::ALL.len()]; Direction::ALL.len()];
+
+#[derive(Clone)]
+struct Best {
+    score: f32,
+    span: Option<Range<usize>>,
+    /// Which passage it is about.
+    passage: usize,
+}
 
 impl Answer<'_> {
-    fn add_to(self, judgement: &mut Judgement, passages: &[Passage]) {
-        let name = &self.check.id.name;
+    fn add_to(self, judgement: &mut Judgement, passages: &[Passage], policy: &Policy) {
         let mut strongest: Strongest = Default::default();
+        let mut cuts = Vec::new();
         let mut status = CheckStatus::Ok;
         for (index, (passage, verdict)) in passages.iter().zip(&self.verdicts).enumerate() {
-            let result = match verdict {
-                Ok(assessment) => {
-                    self.tally(assessment, (index, passage), &mut strongest, judgement)
-                }
-                Err(error) => Err(error.clone()),
-            };
-            if let Err(error) = result {
+            let tallied = verdict.as_ref().map_err(ClassifyError::clone).and_then(|assessment| {
+                let sought = Sought { passage, index, policy };
+                self.tally(assessment, &sought, &mut strongest, &mut cuts)
+            });
+            if let Err(error) = tallied {
                 status = status_of(&error);
-                let failed = Failed { check: Arc::clone(name), reason: error.reason() };
+                let failed =
+                    Failed { check: Arc::clone(&self.check.id.name), reason: error.reason() };
                 failed.add_to(judgement, passage.origin.direction);
             }
         }
-        let record = self.record(status, &strongest, passages, &judgement.evidence.observations);
-        for (direction, row) in Direction::ALL.into_iter().zip(&strongest) {
+        let first = judgement.evidence.observations.len();
+        judgement.evidence.observations.extend(cuts);
+        for (direction, row) in Direction::ALL.into_iter().zip(strongest) {
             for (category, best) in Category::ALL.into_iter().zip(row) {
-                let Some((score, index)) = *best else { continue };
-                let Some(passage) = passages.get(index) else { continue };
-                judgement.evidence.observations.push(Observation {
-                    direction,
-                    category,
-                    score,
-                    classifier: Arc::clone(name),
-                    at: Arc::clone(&passage.origin.at),
-                    span: None,
-                });
+                let Some(Best { score, span, passage }) = best else { continue };
+                let Some(passage) = passages.get(passage) else { continue };
+                let at = Arc::clone(&passage.origin.at);
+                let classifier = Arc::clone(&self.check.id.name);
+                let seen = Observation { direction, category, score, classifier, at, span };
+                judgement.evidence.observations.push(seen);
             }
         }
+        let own = judgement.evidence.observations.get(first..).unwrap_or_default();
+        let record = self.record(status, own, passages.len());
         judgement.checks.push(record);
     }
 
-    /// Takes in what was said about one passage: findings with a span one by one, because each may have to be
-    /// cut out; of the others the strongest.
+    /// Takes in what was said about one passage: what the policy cuts out one by one, of the rest the strongest.
     fn tally(
         &self,
         assessment: &Assessment,
-        (index, passage): (usize, &Passage),
+        sought: &Sought<'_>,
         strongest: &mut Strongest,
-        judgement: &mut Judgement,
+        cuts: &mut Vec<Observation>,
     ) -> Result<(), ClassifyError> {
-        let direction = passage.origin.direction;
+        let origin = &sought.passage.origin;
         for finding in &assessment.findings {
-            if !(0.0..=1.0).contains(&finding.score) {
+            let Finding { category, score, span } = finding;
+            if !(0.0..=1.0).contains(score) {
                 return Err(ClassifyError::Failed("a score is not between 0 and 1".to_owned()));
             }
-            if !applies(finding.category, passage.origin.role, &self.check.id.name) {
+            if !applies(*category, origin.role, &self.check.id.name) {
                 continue;
             }
-            if finding.span.is_some() {
-                judgement.evidence.observations.push(Observation {
-                    direction,
-                    category: finding.category,
-                    score: finding.score,
+            let score = rounded(*score);
+            let rule = sought.policy.rule(*category, origin.direction);
+            if rule.action == Action::Redact && span.is_some() && score >= rule.threshold {
+                cuts.push(Observation {
+                    direction: origin.direction,
+                    category: *category,
+                    score,
                     classifier: Arc::clone(&self.check.id.name),
-                    at: Arc::clone(&passage.origin.at),
-                    span: finding.span.clone(),
+                    at: Arc::clone(&origin.at),
+                    span: span.clone(),
                 });
                 continue;
             }
-            let row = strongest.get_mut(direction as usize);
-            if let Some(best) = row.and_then(|row| row.get_mut(finding.category as usize))
-                && best.is_none_or(|(score, _)| finding.score > score)
+            let row = strongest.get_mut(origin.direction as usize);
+            if let Some(best) = row.and_then(|row| row.get_mut(*category as usize))
+                && best.as_ref().is_none_or(|best| score > best.score)
             {
-                *best = Some((finding.score, index));
+                *best = Some(Best { score, span: span.clone(), passage: sought.index });
             }
         }
         Ok(())
     }
 
+    /// The record of what this check observed.
     fn record(
         &self,
         status: CheckStatus,
-        strongest: &Strongest,
-        passages: &[Passage],
-        spanned: &[Observation],
+        seen: &[Observation],
+        passages: usize,
     ) -> proxy_audit::Check {
         let mut scores = BTreeMap::new();
         let mut at = BTreeMap::new();
-        for row in strongest {
-            for (category, best) in Category::ALL.into_iter().zip(row) {
-                let Some((score, index)) = *best else { continue };
-                keep_strongest(&mut scores, category, score);
-                if score >= NOTEWORTHY
-                    && let Some(passage) = passages.get(index)
-                {
-                    at.insert(category.name().into(), passage.origin.at.to_string().into());
-                }
-            }
-        }
-        let own = spanned.iter().filter(|seen| seen.classifier == self.check.id.name);
         let mut spans = Vec::new();
-        for seen in own {
-            keep_strongest(&mut scores, seen.category, seen.score);
-            if seen.score >= NOTEWORTHY
-                && let Some(span) = &seen.span
-            {
-                spans.push(proxy_audit::Span {
-                    at: seen.at.to_string().into(),
-                    start: span.start as u64,
-                    end: span.end as u64,
-                    category: seen.category.name().into(),
-                });
+        for Observation { category, score, at: place, span, .. } in seen {
+            let best = scores.entry(category.name().into()).or_insert(*score);
+            *best = best.max(*score);
+            if *score < NOTEWORTHY {
+                continue;
             }
+            at.insert(category.name().into(), place.to_string().into());
+            spans.extend(span.as_ref().map(|span| proxy_audit::Span {
+                at: place.to_string().into(),
+                start: span.start as u64,
+                end: span.end as u64,
+                category: category.name().into(),
+            }));
         }
         proxy_audit::Check {
             name: self.check.id.name.to_string().into(),
             revision: self.check.id.revision.to_string().into(),
             status,
             ms: self.elapsed.as_secs_f32() * 1000.0,
-            passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
+            passages: u32::try_from(passages).unwrap_or(u32::MAX),
             scores,
             at,
             spans,
@@ -226,9 +228,16 @@ impl Answer<'_> {
     }
 }
 
-fn keep_strongest(scores: &mut BTreeMap<proxy_audit::Text, f32>, category: Category, score: f32) {
-    let best = scores.entry(category.name().into()).or_insert(score);
-    *best = best.max(score);
+/// What a tally is about.
+struct Sought<'a> {
+    passage: &'a Passage,
+    index: usize,
+    policy: &'a Policy,
+}
+
+/// Scores have four decimals, before anything is decided: so the record holds exactly what was decided from.
+fn rounded(score: f32) -> f32 {
+    (score * 10_000.0).round() / 10_000.0
 }
 
 /// The operator writes instructions for the model by trade, so they are no attack; a test trigger is one

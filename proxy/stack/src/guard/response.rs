@@ -1,5 +1,6 @@
 //! Judging an answer: all of it is held until there is a decision about all of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -78,7 +79,7 @@ impl Asker {
 /// Turns the upstream's response into a reply. What the upstream really sent decides how it is read: a stream
 /// that was not asked for is an error, and so is a plain answer where a stream was asked for.
 pub(super) async fn answer<B>(
-    guarding: Guarding,
+    guarding: Arc<Guarding>,
     asker: Asker,
     response: Response<B>,
 ) -> Result<Reply, Denial>
@@ -183,7 +184,7 @@ fn redact(answer: &mut Answer, ruled: &Ruled) -> bool {
 }
 
 /// Holds a streamed answer to its end, then judges it.
-async fn streamed<B>(guarding: Guarding, asker: Asker, body: B) -> Ending
+async fn streamed<B>(guarding: Arc<Guarding>, asker: Asker, body: B) -> Ending
 where
     B: Body<Data = Bytes> + Send + Unpin,
     B::Error: std::fmt::Display,

@@ -18,7 +18,7 @@ pub(super) struct Ruled {
 
 /// Asks the panel about `passages` and decides.
 pub(super) async fn rule(panel: &Panel, policy: &Policy, passages: &[Passage]) -> Ruled {
-    let judgement = panel.ask(passages, policy.timeout()).await;
+    let judgement = panel.ask(passages, policy).await;
     let decision = decide(policy, &judgement.evidence);
     Ruled { decision, evidence: judgement.evidence, checks: judgement.checks }
 }
