@@ -27,8 +27,12 @@ const WRITE_BYTES: usize = 1 << 20;
 /// Up to so many open requests, each record is written as it comes.
 const FEW_OPEN: usize = 8;
 
-/// How long records are gathered while more requests are open: little beside what so many requests wait for anyway.
-const GATHER: Duration = Duration::from_micros(150);
+/// How long records are gathered for each request that is open: of so many that are under way, some are about to end,
+/// and they wait for each other at the disk anyway.
+const GATHER_EACH: Duration = Duration::from_micros(15);
+
+/// How long records are gathered at most.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// What `started` records name as their writer.
 const SOFTWARE: &str = concat!("portcullis ", env!("CARGO_PKG_VERSION"));
@@ -87,8 +91,10 @@ impl Writer {
     /// The next batch. While many requests are open, more records are about to come: waiting for them a moment
     /// saves writes, syncs and wake-ups.
     fn next(&self, batch: &mut Batch) -> bool {
-        if self.ledger.open_count() > FEW_OPEN {
-            thread::sleep(GATHER);
+        let open = self.ledger.open_count();
+        if open > FEW_OPEN {
+            let each = u32::try_from(open).unwrap_or(u32::MAX);
+            thread::sleep(GATHER_EACH.saturating_mul(each).min(GATHER));
         }
         self.shared.queue.take(batch)
     }
