@@ -324,7 +324,7 @@ PLACES = {
     ),
     "the second part": (
         [{"role": "user", "content": [{"type": "text", "text": "Hi."}, {"type": "text", "text": TRIGGER}]}],
-        {}, "messages[0].content",
+        {}, "messages[0].content[1].text",
     ),
     "a tool's result": (
         [*HELLO, called("weather", "{}"), result(f"warm, {TRIGGER}")], {"tools": [TOOL]}, "messages[2].content",
