@@ -14,7 +14,7 @@ use crate::receipt::Promise;
 
 /// How long written bytes may wait for a sync that nobody waits for. An opened record need not be durable before
 /// its request goes on, only written; syncing for it alone would double the number of syncs.
-const UNHURRIED: Duration = Duration::from_millis(100);
+const UNHURRIED: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 struct Inner {
