@@ -59,7 +59,10 @@ async fn every_text_of_an_answer_is_judged() {
         json!([{ "id": "c", "type": "function", "function": { "name": "f", "arguments": bad } }]);
     let named =
         json!([{ "id": "c", "type": "function", "function": { "name": bad, "arguments": "{}" } }]);
+    let known_by =
+        json!([{ "id": bad, "type": "function", "function": { "name": "f", "arguments": "{}" } }]);
     let fields = [
+        ("tool_calls", known_by),
         ("content", json!(bad)),
         ("refusal", json!(bad)),
         ("reasoning", json!(bad)),

@@ -115,6 +115,8 @@ async fn a_full_disk_stops_everything_and_is_said() {
     };
     assert_eq!((refused.status, refused.code().as_str()), (503, "audit_unavailable"));
     assert!(!refused.body.contains("ok"), "{}", refused.body);
+    assert_eq!(refused.headers["x-guard-decision"], "none");
+    assert!(refused.headers.contains_key("x-guard-policy") && !refused.id().is_empty());
     let forwarded = upstream.received().len();
     for _ in 0..5 {
         assert_eq!(post(guard.address, &[], body.as_bytes()).await.status, 503);

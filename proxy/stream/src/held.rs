@@ -227,7 +227,9 @@ mod tests {
     #[test]
     fn each_channel_of_each_choice_is_one_text() {
         let call = |args: &str| {
-            format!(r#"{{"tool_calls":[{{"index":3,"function":{{"arguments":{args}}}}}]}}"#)
+            format!(
+                r#"{{"tool_calls":[{{"index":3,"id":"c","function":{{"arguments":{args}}}}}]}}"#
+            )
         };
         let answer = held(&[
             chunk(0, r#"{"role":"assistant","content":""}"#),
@@ -243,6 +245,7 @@ mod tests {
             ("/choices/1/message/content", "two "),
             ("/choices/1/message/tool_calls/3/function/arguments", r#"{"a":"\u00e9"}"#),
             ("/choices/1/message/tool_calls/3/function/arguments#unescaped", "a\né"),
+            ("/choices/1/message/tool_calls/3/id", "cc"),
         ];
         let expected = expected.map(|(at, text)| (at.to_owned(), text.to_owned()));
         assert_eq!(said(&answer), expected);

@@ -184,8 +184,9 @@ const ASSISTANT_MESSAGE: &[Field] = &[
 ];
 
 const TOOL_CALL: Shape = Tagged("type", &[("function", TOOL_CALL_FIELDS)]);
+/// The id is text: some models write it themselves.
 const TOOL_CALL_FIELDS: &[Field] = &[
-    must("id", Id),
+    must("id", Text),
     must("type", Tag),
     must("function", Object(CALLED)),
     may("index", Int(0, 1_000)),
@@ -283,7 +284,7 @@ const DELTA: &[Field] = &[
 
 const CALL_DELTA: &[Field] = &[
     must("index", Int(0, 1_000)),
-    may("id", OPTIONAL_ID),
+    may("id", OPTIONAL_TEXT),
     may("type", Either(&[Word(&["function"]), Null])),
     may("function", Either(&[Object(CALLED_DELTA), Null])),
 ];

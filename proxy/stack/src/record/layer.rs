@@ -121,7 +121,7 @@ async fn settle(entry: Entry, reply: Reply) -> Response<ReplyBody> {
                     let bytes = Bytes::from(unrecorded(&error).to_bytes());
                     respond(
                         StatusCode::SERVICE_UNAVAILABLE,
-                        unrecorded_headers(),
+                        unrecorded_headers(headers),
                         ReplyBody::whole(bytes, permit),
                     )
                 }
@@ -175,8 +175,12 @@ fn unrecorded(error: &JournalError) -> ApiError {
     )
 }
 
-fn unrecorded_headers() -> HeaderMap {
-    let mut headers = HeaderMap::new();
+/// The head of that error: what names the decision and the policy stays, what described the answer goes.
+fn unrecorded_headers(reply: HeaderMap) -> HeaderMap {
+    let named = ["x-guard-decision-id", "x-guard-policy"];
+    let kept = reply.into_iter().filter_map(|(name, value)| Some((name?, value)));
+    let mut headers: HeaderMap = kept.filter(|(name, _)| named.contains(&name.as_str())).collect();
+    headers.insert("x-guard-decision", HeaderValue::from_static("none"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::RETRY_AFTER, HeaderValue::from(AUDIT_RETRY.as_secs()));
     headers
