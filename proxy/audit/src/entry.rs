@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::fault::Problem;
 use crate::line::{self, Digest};
 use crate::record::{Closed, Opened, Text};
+use crate::render;
 use crate::words::StartReason;
 
 /// One line of a journal: a record and its place in the chain.
@@ -107,13 +108,39 @@ impl Entry {
     }
 }
 
-/// What is written: the same fields behind their `kind`.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+impl Entry {
+    /// The record as a JSON object: its sequence number and what it says, without the chain.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut body = Vec::new();
+        let body = match &self.record {
+            Record::Started(record) => Body::Own(Own::Started(record)),
+            Record::Opened(record) => Body::Opened(record),
+            Record::Closed(record) => Body::Closed(record),
+            Record::Abandoned(record) => Body::Own(Own::Abandoned(record)),
+            Record::Sealed(record) => Body::Own(Own::Sealed(record)),
+            Record::Unknown { kind } => {
+                return serde_json::json!({ "seq": self.seq, "kind": kind }).to_string();
+            }
+        }
+        .render(&mut body)
+        .unwrap_or_default();
+        format!("{{\"seq\":{},{}}}", self.seq, String::from_utf8_lossy(body))
+    }
+}
+
+/// What is written.
 pub(crate) enum Body<'a> {
-    Started(&'a Started),
     Opened(&'a Opened),
     Closed(&'a Closed),
+    Own(Own<'a>),
+}
+
+/// The journal's own records, behind their `kind`.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Own<'a> {
+    Started(&'a Started),
     Abandoned(&'a Abandoned),
     Sealed(&'a Sealed),
 }
@@ -122,8 +149,15 @@ impl Body<'_> {
     /// The inside of the JSON object, without its braces, in place of what `out` held.
     pub(crate) fn render<'out>(&self, out: &'out mut Vec<u8>) -> serde_json::Result<&'out [u8]> {
         out.clear();
-        crate::json::write(out, self)?;
-        let inside = out.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
-        Ok(inside.unwrap_or_default())
+        match self {
+            Self::Opened(opened) => render::opened(out, opened),
+            Self::Closed(closed) => render::closed(out, closed),
+            Self::Own(own) => {
+                crate::json::write(out, own)?;
+                let inside = out.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+                return Ok(inside.unwrap_or_default());
+            }
+        }
+        Ok(out)
     }
 }

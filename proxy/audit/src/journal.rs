@@ -8,7 +8,6 @@ use std::thread::{Builder, JoinHandle};
 use crate::disk::{Disk, RealDisk};
 use crate::entry::Body;
 use crate::error::JournalError;
-use crate::limits;
 use crate::line::{FRAME_BYTES, LINE_BYTES};
 use crate::queue::{Shared, Step};
 use crate::receipt::{Promise, Receipt};
@@ -111,8 +110,7 @@ impl Journal {
 
     /// Appends how a request ended. Refusals come through the receipt.
     pub fn append_closed(&self, closed: &Closed) -> Receipt {
-        let closed = limits::within(closed);
-        self.append(&Body::Closed(&closed), Step::Close(closed.id))
+        self.append(&Body::Closed(closed), Step::Close(closed.id))
     }
 
     /// The caller's thread renders its own record, so the one writer is left with copying, hashing

@@ -55,6 +55,16 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) -> serde_json::Re
     value.serialize(&mut serde_json::Serializer::with_formatter(out, Plain))
 }
 
+/// Appends `text` as a string.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    write(out, &text).unwrap_or_else(|_| out.extend_from_slice(b"null"));
+}
+
+/// Appends a finite `value`.
+pub(crate) fn write_number(out: &mut Vec<u8>, value: f32) {
+    write(out, &value).unwrap_or_else(|_| out.extend_from_slice(b"null"));
+}
+
 /// Times are written as RFC 3339 in UTC with milliseconds: `2026-11-22T06:03:28.112Z`.
 pub(crate) mod time {
     use jiff::Timestamp;
@@ -65,6 +75,11 @@ pub(crate) mod time {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{time:.3}"))
+    }
+
+    /// A time as it is written.
+    pub(crate) fn text(time: &Timestamp) -> String {
+        format!("{time:.3}")
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(

@@ -47,6 +47,7 @@
 #[cfg(test)]
 extern crate self as proxy_audit;
 
+mod by_category;
 mod disk;
 mod entry;
 mod error;
@@ -61,6 +62,7 @@ mod queue;
 mod receipt;
 mod record;
 mod recover;
+mod render;
 mod scan;
 mod segment;
 mod syncer;
@@ -70,6 +72,7 @@ mod verify;
 mod words;
 mod writer;
 
+pub use by_category::ByCategory;
 pub use entry::{Abandoned, Entry, Record, Sealed, Started};
 pub use error::{JournalError, Misuse, ReadError};
 pub use fault::{Fault, Problem};

@@ -4,7 +4,6 @@
 //! the hashed bytes by counting from the end, without a second look at the JSON.
 
 use std::fmt;
-use std::io::Write;
 
 use crate::fault::Problem;
 
@@ -42,12 +41,13 @@ impl Digest {
     }
 
     fn text(&self) -> [u8; DIGEST_BYTES] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
-        let mut text = [0; DIGEST_BYTES];
-        let digits = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-        for (slot, byte) in text.iter_mut().zip(b"b3:".iter().copied().chain(digits)) {
-            *slot = byte;
+        const fn digit(value: u8) -> u8 {
+            if value < 10 { b'0' + value } else { b'a' + value - 10 }
+        }
+        let mut text = *b"b3:0000000000000000000000000000000000000000000000000000000000000000";
+        let (_, digits) = text.split_at_mut(3);
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
         }
         text
     }
@@ -101,9 +101,13 @@ impl Head {
 
     /// Appends the next line to `out`: the frame around `body`, which is the inside of a JSON
     /// object, without its braces.
-    pub(crate) fn write(&mut self, out: &mut Vec<u8>, body: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, body: &[u8]) {
         let start = out.len();
-        write!(out, "{{\"v\":{VERSION},\"seq\":{},", self.seq + 1)?;
+        out.extend_from_slice(b"{\"v\":");
+        out.extend_from_slice(itoa::Buffer::new().format(VERSION).as_bytes());
+        out.extend_from_slice(b",\"seq\":");
+        out.extend_from_slice(itoa::Buffer::new().format(self.seq + 1).as_bytes());
+        out.push(b',');
         out.extend_from_slice(body);
         out.extend_from_slice(PREV);
         out.extend_from_slice(&self.hash.text());
@@ -113,7 +117,6 @@ impl Head {
         out.extend_from_slice(&hash.text());
         out.extend_from_slice(b"\"}\n");
         *self = Self { seq: self.seq + 1, hash };
-        Ok(())
     }
 }
 
@@ -157,9 +160,9 @@ mod tests {
     fn a_line_that_is_written_checks_and_links_to_the_one_before() {
         let mut out = Vec::new();
         let mut head = Head::GENESIS;
-        head.write(&mut out, b"\"kind\":\"a\"").expect("a buffer takes everything");
+        head.write(&mut out, b"\"kind\":\"a\"");
         let first = head;
-        head.write(&mut out, b"\"kind\":\"b\"").expect("a buffer takes everything");
+        head.write(&mut out, b"\"kind\":\"b\"");
         let lines: Vec<&[u8]> = out.trim_ascii_end().split(|byte| *byte == b'\n').collect();
         let links: Vec<_> = lines.iter().filter_map(|line| check(line).ok()).collect();
         assert_eq!(links[0].prev, Digest::GENESIS);

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::disk::{self, Disk, DiskFile};
-use crate::entry::{Abandoned, Body, Sealed, Started};
+use crate::entry::{Abandoned, Body, Own, Sealed, Started};
 use crate::error::{JournalError, Misuse};
 use crate::ledger::{Ledger, OPEN_LIMIT};
 use crate::line::{FRAME_BYTES, Head};
@@ -29,10 +29,10 @@ const FEW_OPEN: usize = 8;
 
 /// How long records are gathered for each request that is open: of so many that are under way, some are about to end,
 /// and they wait for each other at the disk anyway.
-const GATHER_EACH: Duration = Duration::from_micros(15);
+const GATHER_EACH: Duration = Duration::from_micros(40);
 
 /// How long records are gathered at most.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_millis(3);
 
 /// What `started` records name as their writer.
 const SOFTWARE: &str = concat!("portcullis ", env!("CARGO_PKG_VERSION"));
@@ -106,7 +106,7 @@ impl Writer {
         self.stage_started(reason, open.clone())?;
         for id in &open {
             let abandoned = Abandoned { id: *id, time: Timestamp::now() };
-            self.stage_own(&Body::Abandoned(&abandoned))?;
+            self.stage_own(Own::Abandoned(&abandoned))?;
             self.ledger.close(*id).map_err(io::Error::other)?;
         }
         self.write_staged()?;
@@ -141,7 +141,7 @@ impl Writer {
             pending.promise.fail(refusal);
             return Ok(());
         }
-        self.stage_body(body).map_err(|error| JournalError::failed("encoding a record", error))?;
+        self.stage_body(body);
         self.staged.promises.push(pending.promise);
         if self.staged.lines.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
@@ -158,18 +158,17 @@ impl Writer {
         booked.map_err(|misuse: Misuse| JournalError::Misuse { id, misuse })
     }
 
-    fn stage_body(&mut self, body: &[u8]) -> io::Result<()> {
+    fn stage_body(&mut self, body: &[u8]) {
         let before = self.staged.lines.len();
-        self.head.write(&mut self.staged.lines, body)?;
+        self.head.write(&mut self.staged.lines, body);
         self.filled += (self.staged.lines.len() - before) as u64;
-        Ok(())
     }
 
     /// Adds a record of the journal itself.
-    fn stage_own(&mut self, record: &Body<'_>) -> io::Result<()> {
+    fn stage_own(&mut self, record: Own<'_>) -> io::Result<()> {
         let mut buffer = mem::take(&mut self.staged.body);
-        let body = record.render(&mut buffer)?;
-        self.stage_body(body)?;
+        let body = Body::Own(record).render(&mut buffer)?;
+        self.stage_body(body);
         self.staged.urgent = true;
         self.staged.body = buffer;
         Ok(())
@@ -179,7 +178,7 @@ impl Writer {
         self.ledger.restart(&open);
         let (time, software) = (Timestamp::now(), Text::Borrowed(SOFTWARE));
         let filled = self.filled;
-        self.stage_own(&Body::Started(&Started { time, reason, software, open }))?;
+        self.stage_own(Own::Started(&Started { time, reason, software, open }))?;
         // It is not counted: a segment that begins with many open requests still takes records.
         self.filled = filled;
         Ok(())
@@ -229,7 +228,7 @@ impl Writer {
     fn seal(&mut self) -> Result<(), JournalError> {
         self.shared.health()?;
         let still_open = self.ledger.open_count() as u64;
-        self.stage_own(&Body::Sealed(&Sealed { time: Timestamp::now(), still_open }))
+        self.stage_own(Own::Sealed(&Sealed { time: Timestamp::now(), still_open }))
             .map_err(|error| JournalError::failed("encoding a record", error))?;
         self.flush()?;
         self.shared.syncs.drain(&self.shared)

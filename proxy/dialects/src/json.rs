@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use smol_str::SmolStr;
+
 use crate::ReadError;
 
 /// Deeper nesting than any real request has; a bound for every walk over a document.
@@ -34,8 +36,11 @@ pub enum Json {
     /// An array.
     Array(Vec<Json>),
     /// An object: keys are distinct and in the order written.
-    Object(Vec<(Arc<str>, Json)>),
+    Object(Vec<(Name, Json)>),
 }
+
+/// The name of a field. Most are short and need no memory of their own.
+pub type Name = SmolStr;
 
 impl Json {
     /// Parses `bytes` as exactly one strict JSON value in UTF-8.
@@ -81,7 +86,7 @@ impl Json {
             Self::Null => out.extend_from_slice(b"null"),
             Self::Bool(true) => out.extend_from_slice(b"true"),
             Self::Bool(false) => out.extend_from_slice(b"false"),
-            Self::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Self::Number(number) => write_number(number, out),
             Self::String(text) => write_string(text, out),
             Self::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
@@ -106,7 +111,7 @@ impl Json {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
         match self {
-            Self::Object(fields) => fields.iter().find(|(name, _)| &**name == key).map(|(_, v)| v),
+            Self::Object(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, v)| v),
             _ => None,
         }
     }
@@ -117,7 +122,7 @@ impl Json {
             Self::Array(items) => items.get_mut(token.parse::<usize>().ok()?),
             Self::Object(fields) => {
                 let key = token.replace("~1", "/").replace("~0", "~");
-                fields.iter_mut().find(|(name, _)| **name == *key).map(|(_, value)| value)
+                fields.iter_mut().find(|(name, _)| *name == *key).map(|(_, value)| value)
             }
             _ => None,
         })
@@ -179,7 +184,7 @@ impl Limits {
         E::custom(message)
     }
 
-    fn text<E: Error>(&self, text: &str) -> Result<Arc<str>, E> {
+    fn text<'t, E: Error, T: From<&'t str>>(&self, text: &'t str) -> Result<T, E> {
         if memchr::memchr(0, text.as_bytes()).is_some() {
             return Err(self.broken("nul_character", "a string holds a NUL character"));
         }
@@ -255,7 +260,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
         let inner = self.deeper()?;
-        let mut fields: Vec<(Arc<str>, Json)> = Vec::new();
+        let mut fields: Vec<(Name, Json)> = Vec::new();
         let mut seen = HashSet::new();
         while let Some(key) = entries.next_key_seed(Key(self.limits))? {
             let count = self.limits.keys.get() + 1;
@@ -277,35 +282,43 @@ impl<'de> Visitor<'de> for Value<'_> {
 }
 
 /// Whether `key` is among `fields`; `seen` takes over once there are many.
-fn is_duplicate(key: &Arc<str>, fields: &[(Arc<str>, Json)], seen: &mut HashSet<Arc<str>>) -> bool {
+fn is_duplicate(key: &Name, fields: &[(Name, Json)], seen: &mut HashSet<Name>) -> bool {
     if fields.len() < FEW_KEYS {
         return fields.iter().any(|(name, _)| name == key);
     }
     if seen.is_empty() {
-        seen.extend(fields.iter().map(|(name, _)| Arc::clone(name)));
+        seen.extend(fields.iter().map(|(name, _)| name.clone()));
     }
-    !seen.insert(Arc::clone(key))
+    !seen.insert(key.clone())
 }
 
 struct Key<'l>(&'l Limits);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Arc<str>;
+    type Value = Name;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Arc<str>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for Key<'_> {
-    type Value = Arc<str>;
+    type Value = Name;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Arc<str>, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Name, E> {
         self.0.text(text)
+    }
+}
+
+/// Writes a number as it was read.
+fn write_number(number: &serde_json::Number, out: &mut Vec<u8>) {
+    match number.as_u64() {
+        Some(number) => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+        None => out.extend_from_slice(number.to_string().as_bytes()),
     }
 }
 

@@ -18,5 +18,5 @@ mod read;
 mod table;
 
 pub use error::{ApiError, ReadError};
-pub use json::Json;
+pub use json::{Json, Name};
 pub use read::unescaped;

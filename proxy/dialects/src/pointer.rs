@@ -1,23 +1,42 @@
 //! Places in a JSON document.
 
-/// `parent` with the object key `key` appended, escaped as RFC 6901 says.
-pub(crate) fn child(parent: &str, key: &str) -> String {
-    let mut pointer = String::with_capacity(parent.len() + key.len() + 1);
-    pointer.push_str(parent);
-    pointer.push('/');
-    for c in key.chars() {
-        match c {
-            '~' => pointer.push_str("~0"),
-            '/' => pointer.push_str("~1"),
-            c => pointer.push(c),
-        }
-    }
-    pointer
+/// One step further down from a place.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// To the value of an object's key.
+    Key(&'a str),
+    /// To an array's item.
+    Index(usize),
+    /// To another reading of the same value.
+    Note(&'static str),
 }
 
-/// `parent` with the array index `index` appended.
-pub(crate) fn element(parent: &str, index: usize) -> String {
-    format!("{parent}/{index}")
+impl Step<'_> {
+    /// Appends the step to `pointer`, keys escaped as RFC 6901 says.
+    pub(crate) fn append_to(self, pointer: &mut String) {
+        match self {
+            Self::Key(key) => {
+                pointer.push('/');
+                if key.contains(['~', '/']) {
+                    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                } else {
+                    pointer.push_str(key);
+                }
+            }
+            Self::Index(index) => {
+                pointer.push('/');
+                pointer.push_str(itoa::Buffer::new().format(index));
+            }
+            Self::Note(note) => pointer.push_str(note),
+        }
+    }
+}
+
+/// `parent` with the object key `key` appended.
+pub(crate) fn child(parent: &str, key: &str) -> String {
+    let mut pointer = parent.to_owned();
+    Step::Key(key).append_to(&mut pointer);
+    pointer
 }
 
 /// A pointer in the notation of OpenAI's `param`: `/messages/3/content` is `messages[3].content`.
@@ -45,7 +64,9 @@ mod tests {
 
     #[test]
     fn pointers_become_params() {
-        let pointer = child(&element(&child("", "messages"), 3), "content");
+        let mut pointer = child("", "messages");
+        Step::Index(3).append_to(&mut pointer);
+        let pointer = child(&pointer, "content");
         assert_eq!(pointer, "/messages/3/content");
         assert_eq!(param(&pointer), "messages[3].content");
         assert_eq!(param("/messages/3/content#joined"), "messages[3].content");

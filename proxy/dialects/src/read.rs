@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use classifiers_core::Passage;
 
-use crate::pointer::{child, element};
+use crate::pointer::{Step, child};
 use crate::table::{Field, Shape, Voice};
 use crate::{Json, ReadError};
 
@@ -31,100 +31,108 @@ pub(crate) fn read(
     voice: Voice,
     unknown: Unknown,
 ) -> Result<Vec<Passage>, ReadError> {
-    let mut reader = Reader { unknown, passages: Vec::new() };
-    reader.object(document, fields, Place { at: "", voice })?;
+    let mut reader = Reader { unknown, at: String::new(), passages: Vec::new() };
+    reader.object(document, fields, voice)?;
     Ok(reader.passages)
-}
-
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    at: &'a str,
-    voice: Voice,
 }
 
 struct Reader {
     unknown: Unknown,
+    /// JSON pointer of the value being read.
+    at: String,
     passages: Vec<Passage>,
 }
 
 impl Reader {
+    /// Does something one level further down, at `step`.
+    fn at<T>(&mut self, step: Step<'_>, read: impl FnOnce(&mut Self) -> T) -> T {
+        let here = self.at.len();
+        step.append_to(&mut self.at);
+        let result = read(self);
+        self.at.truncate(here);
+        result
+    }
+
     fn value(
         &mut self,
         value: &mut Json,
         shape: &'static Shape,
-        here: Place<'_>,
+        voice: Voice,
     ) -> Result<(), ReadError> {
         match shape {
             Shape::Either(shapes) => match shapes.iter().find(|shape| matches_type(value, shape)) {
-                Some(shape) => self.value(value, shape, here),
-                None => Err(wrong_type(value, shape, here.at)),
+                Some(shape) => self.value(value, shape, voice),
+                None => Err(wrong_type(value, shape, &self.at)),
             },
-            Shape::Refused(why) => Err(ReadError::at("unsupported", here.at, *why)),
-            _ if !matches_type(value, shape) => Err(wrong_type(value, shape, here.at)),
-            Shape::Text => self.text(value, here),
-            Shape::Id => {
-                scalar(value, shape, here.at)?;
-                self.id(value, here)
-            }
-            Shape::JsonText => self.json_text(value, here),
-            Shape::Free => {
-                let mut keys = String::new();
-                self.free(value, &mut keys, here);
-                self.examine(&keys.into(), here);
+            Shape::Refused(why) => Err(ReadError::at("unsupported", &self.at, *why)),
+            _ if !matches_type(value, shape) => Err(wrong_type(value, shape, &self.at)),
+            Shape::Text => {
+                self.text(value, voice);
                 Ok(())
             }
-            Shape::List(item) => self.list(value, item, here),
-            Shape::Parts(item) => self.parts(value, item, here),
-            Shape::Map(item) => self.map(value, item, here),
-            Shape::Object(fields) => self.object(value, fields, here),
-            Shape::Tagged(tag, cases) => self.tagged(value, tag, cases, here),
-            _ => scalar(value, shape, here.at),
+            Shape::Id => {
+                scalar(value, shape, &self.at)?;
+                self.id(value, voice);
+                Ok(())
+            }
+            Shape::JsonText => {
+                self.json_text(value, voice);
+                Ok(())
+            }
+            Shape::Free => {
+                let mut keys = String::new();
+                self.free(value, &mut keys, voice);
+                self.examine(&keys.into(), voice);
+                Ok(())
+            }
+            Shape::List(item) => self.list(value, item, voice),
+            Shape::Parts(item) => self.parts(value, item, voice),
+            Shape::Map(item) => self.map(value, item, voice),
+            Shape::Object(fields) => self.object(value, fields, voice),
+            Shape::Tagged(tag, cases) => self.tagged(value, tag, cases, voice),
+            _ => scalar(value, shape, &self.at),
         }
     }
 
-    fn examine(&mut self, text: &Arc<str>, here: Place<'_>) {
+    fn examine(&mut self, text: &Arc<str>, Voice { role, direction }: Voice) {
         if !text.is_empty() {
-            let Voice { role, direction } = here.voice;
-            self.passages.push(Passage::new(Arc::clone(text), role, direction, here.at));
+            self.passages.push(Passage::new(Arc::clone(text), role, direction, self.at.as_str()));
         }
     }
 
-    fn text(&mut self, value: &Json, here: Place<'_>) -> Result<(), ReadError> {
+    fn text(&mut self, value: &Json, voice: Voice) {
         if let Json::String(text) = value {
-            self.examine(text, here);
+            self.examine(text, voice);
         }
-        Ok(())
     }
 
     /// Escapes hide letters (`\u0069gnore`), so text that is JSON is also examined with them resolved. What
     /// is not valid JSON has no second reading.
-    fn json_text(&mut self, value: &Json, here: Place<'_>) -> Result<(), ReadError> {
-        self.text(value, here)?;
+    fn json_text(&mut self, value: &Json, voice: Voice) {
+        self.text(value, voice);
         if let Json::String(text) = value
             && let Some(words) = unescaped(text)
         {
-            let at = format!("{}#unescaped", here.at);
-            self.examine(&words.into(), Place { at: &at, ..here });
+            self.at(Step::Note("#unescaped"), |reader| reader.examine(&words.into(), voice));
         }
-        Ok(())
     }
 
     /// A caller can write a sentence with underscores, so identifiers in requests are examined as well;
     /// those in answers are made by the server, not by its model.
-    fn id(&mut self, value: &Json, here: Place<'_>) -> Result<(), ReadError> {
+    fn id(&mut self, value: &Json, voice: Voice) {
         match self.unknown {
-            Unknown::Refuse => self.text(value, here),
-            Unknown::Drop => Ok(()),
+            Unknown::Refuse => self.text(value, voice),
+            Unknown::Drop => {}
         }
     }
 
     /// Examines every string below `value` and gathers the keys: single words, judged together.
-    fn free(&mut self, value: &Json, keys: &mut String, here: Place<'_>) {
+    fn free(&mut self, value: &Json, keys: &mut String, voice: Voice) {
         match value {
-            Json::String(text) => self.examine(text, here),
+            Json::String(text) => self.examine(text, voice),
             Json::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.free(item, keys, Place { at: &element(here.at, index), ..here });
+                    self.at(Step::Index(index), |reader| reader.free(item, keys, voice));
                 }
             }
             Json::Object(fields) => {
@@ -133,7 +141,7 @@ impl Reader {
                         keys.push('\n');
                     }
                     keys.push_str(key);
-                    self.free(item, keys, Place { at: &child(here.at, key), ..here });
+                    self.at(Step::Key(key), |reader| reader.free(item, keys, voice));
                 }
             }
             Json::Null | Json::Bool(_) | Json::Number(_) => {}
@@ -144,14 +152,12 @@ impl Reader {
         &mut self,
         value: &mut Json,
         item: &'static Shape,
-        here: Place<'_>,
+        voice: Voice,
     ) -> Result<(), ReadError> {
-        if let Json::Array(items) = value {
-            for (index, value) in items.iter_mut().enumerate() {
-                self.value(value, item, Place { at: &element(here.at, index), ..here })?;
-            }
-        }
-        Ok(())
+        let Json::Array(items) = value else { return Ok(()) };
+        items.iter_mut().enumerate().try_for_each(|(index, value)| {
+            self.at(Step::Index(index), |reader| reader.value(value, item, voice))
+        })
     }
 
     /// A sentence cut into parts reaches the model whole, so the parts are also examined together, as
@@ -160,18 +166,17 @@ impl Reader {
         &mut self,
         value: &mut Json,
         item: &'static Shape,
-        here: Place<'_>,
+        voice: Voice,
     ) -> Result<(), ReadError> {
         let before = self.passages.len();
-        self.list(value, item, here)?;
+        self.list(value, item, voice)?;
         let texts: Vec<&str> =
             self.passages.iter().skip(before).map(|passage| &*passage.text).collect();
         if texts.len() > 1 {
             let joined: [Arc<str>; 2] = [texts.join("\n").into(), texts.concat().into()];
-            let at = format!("{}#joined", here.at);
-            for text in &joined {
-                self.examine(text, Place { at: &at, ..here });
-            }
+            self.at(Step::Note("#joined"), |reader| {
+                joined.iter().for_each(|text| reader.examine(text, voice));
+            });
         }
         Ok(())
     }
@@ -180,19 +185,18 @@ impl Reader {
         &mut self,
         value: &mut Json,
         item: &'static Shape,
-        here: Place<'_>,
+        voice: Voice,
     ) -> Result<(), ReadError> {
-        if let Json::Object(fields) = value {
-            for (key, value) in fields.iter_mut() {
-                let at = child(here.at, key);
-                if !is_id(key) {
-                    return Err(ReadError::at("wrong_type", here.at, "a key is not an identifier"));
-                }
-                self.examine(key, Place { at: &at, ..here });
-                self.value(value, item, Place { at: &at, ..here })?;
+        let Json::Object(fields) = value else { return Ok(()) };
+        fields.iter_mut().try_for_each(|(key, value)| {
+            if !is_id(key) {
+                return Err(ReadError::at("wrong_type", &self.at, "a key is not an identifier"));
             }
-        }
-        Ok(())
+            self.at(Step::Key(key), |reader| {
+                reader.examine(&key.as_str().into(), voice);
+                reader.value(value, item, voice)
+            })
+        })
     }
 
     fn tagged(
@@ -200,12 +204,9 @@ impl Reader {
         value: &mut Json,
         tag: &'static str,
         cases: &'static [(&'static str, &'static [Field])],
-        here: Place<'_>,
+        voice: Voice,
     ) -> Result<(), ReadError> {
-        let at = child(here.at, tag);
-        let word = value
-            .get(tag)
-            .ok_or_else(|| ReadError::at("missing_field", &at, format!("`{tag}` is missing")))?;
+        let word = value.get(tag).ok_or_else(|| missing(&self.at, tag))?;
         let fields = cases
             .iter()
             .find(|(name, _)| word.as_str() == Some(name))
@@ -213,45 +214,55 @@ impl Reader {
             .ok_or_else(|| {
                 let names: Vec<&str> = cases.iter().map(|(name, _)| *name).collect();
                 let message = format!("`{tag}` must be one of {}", names.join(", "));
-                ReadError::at("unsupported", &at, message)
+                ReadError::at("unsupported", &child(&self.at, tag), message)
             })?;
-        self.object(value, fields, here)
+        self.object(value, fields, voice)
     }
 
     fn object(
         &mut self,
         value: &mut Json,
         fields: &'static [Field],
-        here: Place<'_>,
+        voice: Voice,
     ) -> Result<(), ReadError> {
         let Json::Object(entries) = value else {
-            return Err(ReadError::at("wrong_type", here.at, "an object was expected"));
+            return Err(ReadError::at("wrong_type", &self.at, "an object was expected"));
         };
         for field in fields.iter().filter(|field| field.required) {
-            if !entries.iter().any(|(name, _)| &**name == field.name) {
-                let at = child(here.at, field.name);
-                let message = format!("`{}` is missing", field.name);
-                return Err(ReadError::at("missing_field", &at, message));
+            if !entries.iter().any(|(name, _)| name == field.name) {
+                return Err(missing(&self.at, field.name));
             }
         }
-        let dropped = |name: &str, value: &Json| {
-            match fields.iter().find(|field| field.name == name) {
-                // `null` is as good as absent, so it may as well stay.
-                Some(field) => matches!(field.shape, Shape::Dropped) && *value != Json::Null,
-                None => self.unknown == Unknown::Drop,
+        let mut result = Ok(());
+        entries.retain_mut(|(name, value)| {
+            if result.is_err() {
+                return true;
             }
-        };
-        entries.retain(|(name, value)| !dropped(name, value));
-        for (name, value) in entries {
-            let at = child(here.at, name);
-            let Some(field) = fields.iter().find(|field| field.name == &**name) else {
-                return Err(unknown_field(&at));
-            };
-            let voice = field.voice.unwrap_or(here.voice);
-            self.value(value, &field.shape, Place { at: &at, voice })?;
-        }
-        Ok(())
+            let field = fields.iter().find(|field| field.name == name);
+            if self.drops(field, value) {
+                return false;
+            }
+            result = self.at(Step::Key(name), |reader| match field {
+                Some(field) => reader.value(value, &field.shape, field.voice.unwrap_or(voice)),
+                None => Err(unknown_field(&reader.at)),
+            });
+            true
+        });
+        result
     }
+
+    /// Whether an entry is removed from the document.
+    fn drops(&self, field: Option<&Field>, value: &Json) -> bool {
+        match field {
+            // `null` is as good as absent, so it may as well stay.
+            Some(field) => matches!(field.shape, Shape::Dropped) && *value != Json::Null,
+            None => self.unknown == Unknown::Drop,
+        }
+    }
+}
+
+fn missing(at: &str, name: &str) -> ReadError {
+    ReadError::at("missing_field", &child(at, name), format!("`{name}` is missing"))
 }
 
 fn unknown_field(at: &str) -> ReadError {
@@ -367,6 +378,24 @@ fn only_numbers(value: &Json) -> bool {
 }
 
 fn is_id(text: &str) -> bool {
-    text.len() <= MAX_ID
-        && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'`<>{}[]\\".contains(&b))
+    text.len() <= MAX_ID && text.bytes().all(|byte| ID_BYTES.get(usize::from(byte)) == Some(&true))
 }
+
+/// What an identifier is made of.
+#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+const ID_BYTES: [bool; 128] = {
+    let mut allowed = [false; 128];
+    let mut byte = 0;
+    while byte < allowed.len() {
+        let refused = b"\"'`<>{}[]\\";
+        let mut fits = (byte as u8).is_ascii_graphic();
+        let mut index = 0;
+        while index < refused.len() {
+            fits &= refused[index] != byte as u8;
+            index += 1;
+        }
+        allowed[byte] = fits;
+        byte += 1;
+    }
+    allowed
+};

@@ -11,6 +11,7 @@ mod arrival;
 mod catch_panic;
 mod denial;
 mod guard;
+mod headers;
 mod limits;
 mod rate;
 mod read;

@@ -17,11 +17,9 @@ use proxy_dialects::openai_chat::Refusal;
 use tower::{Layer, Service};
 
 use crate::denial::{Block, Denial, WantsUsage};
+use crate::headers;
 use crate::record::{Entry, Exchange};
 use crate::reply::{Content, Reply};
-
-/// Clients of OpenAI's libraries do not try again when this says `false`.
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// How long a client should wait before it tries again when one of our parts is overloaded or down.
 const RETRY: Duration = Duration::from_secs(1);
@@ -100,9 +98,9 @@ impl<F: Future<Output = Result<Reply, Denial>> + Unpin> Future for Responding<F>
         Pin::new(&mut self.inner).poll(context).map(|result| {
             let mut reply = result.unwrap_or_else(|denial| deny(&self.policy, &self.entry, denial));
             let word = HeaderValue::from_static(decision_word(&reply.content));
-            reply.headers.insert("x-guard-decision", word);
+            reply.headers.insert(headers::DECISION, word);
             if let Some(label) = self.label.take() {
-                reply.headers.insert("x-guard-policy", label);
+                reply.headers.insert(headers::POLICY, label);
             }
             Ok(reply)
         })
@@ -154,7 +152,7 @@ impl Told {
     /// The caller's mistake: trying again will not help.
     fn refused(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let mut told = Self::new(status, "invalid_request_error", code, message);
-        told.headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        told.headers.insert(headers::SHOULD_RETRY, HeaderValue::from_static("false"));
         told
     }
 

@@ -17,6 +17,7 @@ use tower::Service;
 
 use crate::Cleared;
 use crate::denial::Denial;
+use crate::headers as names;
 use crate::read::Asked;
 
 /// How long a connection to the upstream may take to come about.
@@ -148,17 +149,17 @@ impl Shared {
         let authorization =
             self.target.authorization.as_ref().or(asked.passed.authorization.as_ref());
         let passed = [
-            ("authorization", authorization),
-            ("traceparent", asked.passed.traceparent.as_ref()),
-            ("tracestate", asked.passed.tracestate.as_ref()),
+            (header::AUTHORIZATION, authorization),
+            (names::TRACEPARENT, asked.passed.traceparent.as_ref()),
+            (names::TRACESTATE, asked.passed.tracestate.as_ref()),
         ];
         for (name, value) in passed {
             if let Some(value) = value {
                 headers.insert(name, value.clone());
             }
         }
-        if let Ok(id) = HeaderValue::from_str(&asked.entry.id().to_string()) {
-            headers.insert("x-request-id", id);
+        if let Some(id) = names::id(asked.entry.id()) {
+            headers.insert(names::REQUEST_ID, id);
         }
         request
     }

@@ -60,7 +60,7 @@ fn tail(dir: &Path, lines: u64, follow: bool, json: bool) -> Result<ExitCode, Fa
         for entry in &mut follower {
             let entry = entry.map_err(|error| unreadable(dir, &error))?;
             if json {
-                println!("{}", as_json(&entry)?);
+                println!("{}", entry.to_json());
             } else if let Some(line) = as_line(&entry) {
                 println!("{line}");
             }
@@ -70,30 +70,6 @@ fn tail(dir: &Path, lines: u64, follow: bool, json: bool) -> Result<ExitCode, Fa
         }
         std::thread::sleep(LOOK_EVERY);
     }
-}
-
-fn as_json(entry: &Entry) -> Result<String, Failure> {
-    #[derive(serde::Serialize)]
-    struct Line<'a, R> {
-        seq: u64,
-        kind: &'static str,
-        #[serde(flatten)]
-        record: &'a R,
-    }
-    let seq = entry.seq;
-    let line = match &entry.record {
-        Record::Started(record) => serde_json::to_string(&Line { seq, kind: "started", record }),
-        Record::Opened(record) => serde_json::to_string(&Line { seq, kind: "opened", record }),
-        Record::Closed(record) => {
-            serde_json::to_string(&Line { seq, kind: "closed", record: &**record })
-        }
-        Record::Abandoned(record) => {
-            serde_json::to_string(&Line { seq, kind: "abandoned", record })
-        }
-        Record::Sealed(record) => serde_json::to_string(&Line { seq, kind: "sealed", record }),
-        _ => serde_json::to_string(&serde_json::json!({ "seq": seq, "kind": "unknown" })),
-    };
-    line.map_err(|error| Failure::environment("a record cannot be printed", &error))
 }
 
 /// One line for a person. An opened record says nothing yet that its end will not say.

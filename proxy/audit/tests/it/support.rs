@@ -1,8 +1,6 @@
 //! Records to append, and waiting for them. Shared with the tests inside the crate and the
 //! benchmark.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use proxy_audit::{
     Action, Check, CheckStatus, Closed, Mode, Opened, Outcome, ReadSummary, Ruling, Span, Timing,
@@ -71,7 +69,7 @@ fn check(name: &'static str, categories: &[&'static str]) -> Check {
         ms: 41.2,
         passages: 3,
         scores: scores.map(|(name, i)| ((*name).into(), f32::from(i) / 100.0)).collect(),
-        at: BTreeMap::from([(categories[0].into(), "/messages/3/content/0/text".into())]),
+        at: [(categories[0].into(), "/messages/3/content/0/text".into())].into_iter().collect(),
         spans: vec![Span {
             at: "/messages/3/content/0/text".into(),
             start: 212,

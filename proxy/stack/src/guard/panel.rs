@@ -1,18 +1,18 @@
 //! All classifiers together, asked about all texts of one message.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use classifiers_core::{
-    Assessment, BoxClassify, Category, ClassifierId, ClassifyError, Direction, Finding, Passage,
-    Role, TestTriggers,
+    Assessment, BoxClassify, Category, ClassifierId, ClassifyError, Direction, Finding, Origin,
+    Passage, Role, TestTriggers,
 };
 use futures_util::future::join_all;
-use policies::{Action, Evidence, Failure, Observation, Policy};
+use policies::{Action, Evidence, Failure, Observation, Policy, Rule};
 use proxy_audit::CheckStatus;
 use tower::ServiceExt;
+
+use crate::record::milliseconds;
 
 /// From this score on a record says where the strongest finding stands.
 const NOTEWORTHY: f32 = 0.4;
@@ -69,10 +69,11 @@ impl Panel {
     /// Of several findings about one category in one direction the strongest is kept, except where `policy` cuts
     /// them out: then each counts.
     pub async fn judge(&self, passages: &[Passage], policy: &Policy) -> Evidence {
-        self.ask(passages, policy).await.evidence
+        self.ask(passages, policy, Keep::Everything).await.evidence
     }
 
-    pub(crate) async fn ask(&self, passages: &[Passage], policy: &Policy) -> Judgement {
+    /// The same, with what goes into the record.
+    pub(crate) async fn ask(&self, passages: &[Passage], policy: &Policy, keep: Keep) -> Judgement {
         let timeout = policy.timeout();
         let answers = join_all(self.checks.iter().map(|check| check.ask(passages, timeout))).await;
         let mut judgement = Judgement::default();
@@ -80,11 +81,28 @@ impl Panel {
             let failed = Failed { check: "panel".into(), reason: "no classifier is configured" };
             judgement.evidence.failures = failed.everywhere(passages);
         }
+        let asked = Asked { passages, policy, keep };
         for answer in answers {
-            answer.add_to(&mut judgement, passages, policy);
+            answer.add_to(&mut judgement, &asked);
         }
         judgement
     }
+}
+
+/// Which findings become evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// All of them.
+    Everything,
+    /// Those that reach the policy's threshold: the others cannot weigh in its decision.
+    WhatCounts,
+}
+
+/// What the checks were asked.
+struct Asked<'a> {
+    passages: &'a [Passage],
+    policy: &'a Policy,
+    keep: Keep,
 }
 
 impl Check {
@@ -108,24 +126,31 @@ struct Answer<'a> {
 /// The strongest finding of each direction and category.
 type Strongest = [[Option<Best>; Category::ALL.len()]; Direction::ALL.len()];
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct Best {
     score: f32,
-    span: Option<Range<usize>>,
+    /// First byte, and one past the last.
+    span: Option<(usize, usize)>,
     /// Which passage it is about.
     passage: usize,
 }
 
+/// What one check found, sorted out.
+struct Found {
+    strongest: Strongest,
+    /// What the policy cuts out.
+    cuts: Vec<Observation>,
+}
+
 impl Answer<'_> {
-    fn add_to(self, judgement: &mut Judgement, passages: &[Passage], policy: &Policy) {
-        let mut strongest: Strongest = Default::default();
-        let mut cuts = Vec::new();
+    fn add_to(self, judgement: &mut Judgement, asked: &Asked<'_>) {
+        let mut found = Found { strongest: [[None; _]; _], cuts: Vec::new() };
         let mut status = CheckStatus::Ok;
-        for (index, (passage, verdict)) in passages.iter().zip(&self.verdicts).enumerate() {
-            let tallied = verdict.as_ref().map_err(ClassifyError::clone).and_then(|assessment| {
-                let sought = Sought { passage, index, policy };
-                self.tally(assessment, &sought, &mut strongest, &mut cuts)
-            });
+        for (index, (passage, verdict)) in asked.passages.iter().zip(&self.verdicts).enumerate() {
+            let tallied = match verdict {
+                Ok(assessment) => self.tally(assessment, (index, passage), asked, &mut found),
+                Err(error) => Err(error.clone()),
+            };
             if let Err(error) = tallied {
                 status = status_of(&error);
                 let failed =
@@ -133,106 +158,151 @@ impl Answer<'_> {
                 failed.add_to(judgement, passage.origin.direction);
             }
         }
-        let first = judgement.evidence.observations.len();
-        judgement.evidence.observations.extend(cuts);
-        for (direction, row) in Direction::ALL.into_iter().zip(strongest) {
-            for (category, best) in Category::ALL.into_iter().zip(row) {
-                let Some(Best { score, span, passage }) = best else { continue };
-                let Some(passage) = passages.get(passage) else { continue };
-                let at = Arc::clone(&passage.origin.at);
-                let classifier = Arc::clone(&self.check.id.name);
-                let seen = Observation { direction, category, score, classifier, at, span };
-                judgement.evidence.observations.push(seen);
-            }
-        }
-        let own = judgement.evidence.observations.get(first..).unwrap_or_default();
-        let record = self.record(status, own, passages.len());
-        judgement.checks.push(record);
+        judgement.checks.push(self.record(status, &found, asked.passages));
+        judgement.evidence.observations.append(&mut found.cuts);
+        judgement.evidence.observations.extend(self.observations(&found.strongest, asked));
     }
 
     /// Takes in what was said about one passage: what the policy cuts out one by one, of the rest the strongest.
     fn tally(
         &self,
         assessment: &Assessment,
-        sought: &Sought<'_>,
-        strongest: &mut Strongest,
-        cuts: &mut Vec<Observation>,
+        (index, passage): (usize, &Passage),
+        asked: &Asked<'_>,
+        found: &mut Found,
     ) -> Result<(), ClassifyError> {
-        let origin = &sought.passage.origin;
-        for finding in &assessment.findings {
-            let Finding { category, score, span } = finding;
+        let Origin { role, direction, .. } = passage.origin;
+        for Finding { category, score, span } in &assessment.findings {
             if !(0.0..=1.0).contains(score) {
                 return Err(ClassifyError::Failed("a score is not between 0 and 1".to_owned()));
             }
-            if !applies(*category, origin.role, &self.check.id.name) {
+            if !applies(*category, role, &self.check.id.name) {
                 continue;
             }
             let score = rounded(*score);
-            let rule = sought.policy.rule(*category, origin.direction);
-            if rule.action == Action::Redact && span.is_some() && score >= rule.threshold {
-                cuts.push(Observation {
-                    direction: origin.direction,
-                    category: *category,
-                    score,
-                    classifier: Arc::clone(&self.check.id.name),
-                    at: Arc::clone(&origin.at),
-                    span: span.clone(),
-                });
+            let span = span.as_ref().map(|span| (span.start, span.end));
+            let best = Best { score, span, passage: index };
+            if span.is_some() && cuts(asked.policy.rule(*category, direction), score) {
+                found.cuts.push(self.observation(direction, *category, best, &passage.origin.at));
                 continue;
             }
-            let row = strongest.get_mut(origin.direction as usize);
-            if let Some(best) = row.and_then(|row| row.get_mut(*category as usize))
-                && best.as_ref().is_none_or(|best| score > best.score)
+            let row = found.strongest.get_mut(direction as usize);
+            if let Some(known) = row.and_then(|row| row.get_mut(*category as usize))
+                && known.is_none_or(|known| score > known.score)
             {
-                *best = Some(Best { score, span: span.clone(), passage: sought.index });
+                *known = Some(best);
             }
         }
         Ok(())
     }
 
-    /// The record of what this check observed.
+    /// What is evidence of the strongest findings.
+    fn observations(
+        &self,
+        strongest: &Strongest,
+        asked: &Asked<'_>,
+    ) -> impl Iterator<Item = Observation> {
+        each(strongest).filter_map(|(direction, category, best)| {
+            let counts = asked.keep == Keep::Everything
+                || best.score >= asked.policy.rule(category, direction).threshold;
+            let passage = asked.passages.get(best.passage).filter(|_| counts)?;
+            Some(self.observation(direction, category, best, &passage.origin.at))
+        })
+    }
+
+    fn observation(
+        &self,
+        direction: Direction,
+        category: Category,
+        Best { score, span, .. }: Best,
+        at: &Arc<str>,
+    ) -> Observation {
+        Observation {
+            direction,
+            category,
+            score,
+            classifier: Arc::clone(&self.check.id.name),
+            at: Arc::clone(at),
+            span: span.map(|(start, end)| start..end),
+        }
+    }
+
+    /// The record of what this check found: of each category the strongest, and where it stands if that is
+    /// noteworthy.
     fn record(
         &self,
         status: CheckStatus,
-        seen: &[Observation],
-        passages: usize,
+        found: &Found,
+        passages: &[Passage],
     ) -> proxy_audit::Check {
-        let mut scores = BTreeMap::new();
-        let mut at = BTreeMap::new();
+        let strongest = each(&found.strongest).filter_map(|(_, category, best)| {
+            let at = &passages.get(best.passage)?.origin.at;
+            Some(Noted { category, score: best.score, span: best.span, at })
+        });
+        let cuts = found.cuts.iter().map(|Observation { category, score, span, at, .. }| {
+            let span = span.as_ref().map(|span| (span.start, span.end));
+            Noted { category: *category, score: *score, span, at }
+        });
+        let mut top = [None::<Noted<'_>>; Category::ALL.len()];
         let mut spans = Vec::new();
-        for Observation { category, score, at: place, span, .. } in seen {
-            let best = scores.entry(category.name().into()).or_insert(*score);
-            *best = best.max(*score);
-            if *score < NOTEWORTHY {
-                continue;
+        for noted in cuts.chain(strongest) {
+            spans.extend(noted.span());
+            if let Some(best) = top.get_mut(noted.category as usize)
+                && best.is_none_or(|best| noted.score > best.score)
+            {
+                *best = Some(noted);
             }
-            at.insert(category.name().into(), place.to_string().into());
-            spans.extend(span.as_ref().map(|span| proxy_audit::Span {
-                at: place.to_string().into(),
-                start: span.start as u64,
-                end: span.end as u64,
-                category: category.name().into(),
-            }));
         }
+        let top = || top.iter().flatten();
+        let noteworthy = top().filter(|noted| noted.score >= NOTEWORTHY);
         proxy_audit::Check {
             name: self.check.id.name.to_string().into(),
             revision: self.check.id.revision.to_string().into(),
             status,
-            ms: self.elapsed.as_secs_f32() * 1000.0,
-            passages: u32::try_from(passages).unwrap_or(u32::MAX),
-            scores,
-            at,
+            ms: milliseconds(self.elapsed),
+            passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
+            scores: top().map(|noted| (noted.category.name().into(), noted.score)).collect(),
+            at: noteworthy
+                .map(|noted| (noted.category.name().into(), noted.at.to_owned().into()))
+                .collect(),
             spans,
             spans_left_out: 0,
         }
     }
 }
 
-/// What a tally is about.
-struct Sought<'a> {
-    passage: &'a Passage,
-    index: usize,
-    policy: &'a Policy,
+/// A finding on its way to the record.
+#[derive(Clone, Copy)]
+struct Noted<'a> {
+    category: Category,
+    score: f32,
+    span: Option<(usize, usize)>,
+    at: &'a str,
+}
+
+impl Noted<'_> {
+    fn span(&self) -> Option<proxy_audit::Span> {
+        let (start, end) = self.span.filter(|_| self.score >= NOTEWORTHY)?;
+        Some(proxy_audit::Span {
+            at: self.at.to_owned().into(),
+            start: start as u64,
+            end: end as u64,
+            category: self.category.name().into(),
+        })
+    }
+}
+
+/// Whether a finding of `score` is cut out.
+fn cuts(rule: Rule, score: f32) -> bool {
+    rule.action == Action::Redact && score >= rule.threshold
+}
+
+/// The findings in a table.
+fn each(strongest: &Strongest) -> impl Iterator<Item = (Direction, Category, Best)> {
+    Direction::ALL.into_iter().zip(strongest).flat_map(|(direction, row)| {
+        let row = Category::ALL.into_iter().zip(row);
+        row.filter_map(move |(category, best)| best.map(|best| (direction, category, best)))
+    })
 }
 
 /// Scores have four decimals, before anything is decided: so the record holds exactly what was decided from.

@@ -7,6 +7,7 @@ use super::layer::Guarding;
 use super::ruling::{Ruled, redacted, rule};
 use crate::denial::{Block, Denial, WantsUsage};
 use crate::read::Asked;
+use crate::record::milliseconds;
 
 /// Judges `asked`; what is returned may go to the upstream.
 ///
@@ -24,7 +25,7 @@ pub(super) async fn clear(
     let ruling = ruled.take_record();
     asked.entry.note(|closed| {
         closed.input = Some(ruling);
-        closed.timing_ms.guard_input = started.elapsed().as_secs_f32() * 1000.0;
+        closed.timing_ms.guard_input = milliseconds(started.elapsed());
     });
     if ruled.decision.action == Action::Block {
         return Err(block(&asked, ruled));

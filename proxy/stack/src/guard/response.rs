@@ -18,7 +18,7 @@ use super::layer::Guarding;
 use super::ruling::{Ruled, delivered, redacted, rule};
 use crate::denial::Denial;
 use crate::read::Asked;
-use crate::record::Entry;
+use crate::record::{Entry, milliseconds};
 use crate::reply::{Content, Ending, Reply};
 
 /// The longest explanation of an upstream's error that is passed on, in bytes.
@@ -51,7 +51,7 @@ impl Asker {
     }
 
     fn note_upstream(&self) {
-        let ms = self.called.elapsed().as_secs_f32() * 1000.0;
+        let ms = milliseconds(self.called.elapsed());
         self.entry.note(|closed| closed.timing_ms.upstream = ms);
     }
 
@@ -60,7 +60,7 @@ impl Asker {
         self.note_upstream();
         let started = Instant::now();
         let ruled = rule(&guarding.panel, &guarding.policy, passages).await;
-        let ms = started.elapsed().as_secs_f32() * 1000.0;
+        let ms = milliseconds(started.elapsed());
         self.entry.note(|closed| closed.timing_ms.guard_output = ms);
         ruled
     }

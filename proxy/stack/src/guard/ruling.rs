@@ -8,6 +8,7 @@ use policies::{Action, Because, Decision, Evidence, Policy, decide};
 use proxy_audit::{Outcome, Ruling, Verdict};
 
 use super::Panel;
+use super::panel::Keep;
 
 /// A decision with what led to it.
 pub(super) struct Ruled {
@@ -18,7 +19,7 @@ pub(super) struct Ruled {
 
 /// Asks the panel about `passages` and decides.
 pub(super) async fn rule(panel: &Panel, policy: &Policy, passages: &[Passage]) -> Ruled {
-    let judgement = panel.ask(passages, policy).await;
+    let judgement = panel.ask(passages, policy, Keep::WhatCounts).await;
     let decision = decide(policy, &judgement.evidence);
     Ruled { decision, evidence: judgement.evidence, checks: judgement.checks }
 }

@@ -1,7 +1,7 @@
 //! The open record of one exchange.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use proxy_audit::{
@@ -92,7 +92,7 @@ impl Open {
     fn finish(&self) -> Option<Receipt> {
         let mut closed = lock(&self.notes).take()?;
         closed.time = Timestamp::now();
-        closed.timing_ms.total = self.started.elapsed().as_secs_f32() * 1000.0;
+        closed.timing_ms.total = milliseconds(self.started.elapsed());
         Some(self.journal.append_closed(&closed))
     }
 }
@@ -130,6 +130,11 @@ fn blank(id: Uuid) -> Closed {
         released_bytes: 0,
         timing_ms: Timing::default(),
     }
+}
+
+/// Time as records hold it: microseconds are exact enough, and short to write.
+pub(crate) fn milliseconds(time: Duration) -> f32 {
+    (time.as_secs_f32() * 1_000_000.0).round() / 1_000.0
 }
 
 /// The lock, also after a panic elsewhere: what it guards is plain data.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::Entry;
 use crate::arrival::{Arrival, Caller, RequestBody};
+use crate::headers as names;
 use crate::reply::{Content, Ending, Reply, ReplyBody};
 
 /// A request with its open record.
@@ -106,11 +107,11 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 /// Closes the record of a reply, now or when its answer is complete, and only then gives it a body.
 async fn settle(entry: Entry, reply: Reply) -> Response<ReplyBody> {
     let Reply { status, mut headers, content, permit } = reply;
-    if let Ok(id) = HeaderValue::from_str(&entry.id().to_string()) {
-        headers.insert("x-guard-decision-id", id);
+    if let Some(id) = names::id(entry.id()) {
+        headers.insert(names::DECISION_ID, id);
     }
     if let Ok(timing) = HeaderValue::from_str(&server_timing(&entry)) {
-        headers.insert("server-timing", timing);
+        headers.insert(names::SERVER_TIMING, timing);
     }
     match content {
         Content::Whole(bytes, outcome) => {
@@ -137,8 +138,21 @@ async fn settle(entry: Entry, reply: Reply) -> Response<ReplyBody> {
 /// Where the time went, in milliseconds, as browsers' tools show it (W3C Server Timing).
 fn server_timing(entry: &Entry) -> String {
     let timing = entry.timing();
-    let guard = timing.guard_input + timing.guard_output;
-    format!("guard;dur={guard:.3}, upstream;dur={:.3}", timing.upstream)
+    let guard = micros(timing.guard_input) + micros(timing.guard_output);
+    let upstream = micros(timing.upstream);
+    let (whole, part) = (|us: u64| us / 1_000, |us: u64| us % 1_000);
+    format!(
+        "guard;dur={}.{:03}, upstream;dur={}.{:03}",
+        whole(guard),
+        part(guard),
+        whole(upstream),
+        part(upstream)
+    )
+}
+
+/// Milliseconds of a record in microseconds.
+fn micros(milliseconds: f32) -> u64 {
+    (milliseconds * 1_000.0).round() as u64
 }
 
 async fn settle_later(
@@ -177,10 +191,10 @@ fn unrecorded(error: &JournalError) -> ApiError {
 
 /// The head of that error: what names the decision and the policy stays, what described the answer goes.
 fn unrecorded_headers(reply: HeaderMap) -> HeaderMap {
-    let named = ["x-guard-decision-id", "x-guard-policy"];
+    let named = [names::DECISION_ID, names::POLICY];
     let kept = reply.into_iter().filter_map(|(name, value)| Some((name?, value)));
-    let mut headers: HeaderMap = kept.filter(|(name, _)| named.contains(&name.as_str())).collect();
-    headers.insert("x-guard-decision", HeaderValue::from_static("none"));
+    let mut headers: HeaderMap = kept.filter(|(name, _)| named.contains(name)).collect();
+    headers.insert(names::DECISION, HeaderValue::from_static("none"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::RETRY_AFTER, HeaderValue::from(AUDIT_RETRY.as_secs()));
     headers

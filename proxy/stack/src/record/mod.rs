@@ -3,5 +3,5 @@
 mod entry;
 mod layer;
 
-pub(crate) use entry::Entry;
+pub(crate) use entry::{Entry, milliseconds};
 pub(crate) use layer::{Exchange, RecordLayer};
