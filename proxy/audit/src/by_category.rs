@@ -64,6 +64,13 @@ impl<T> FromIterator<(Text, T)> for ByCategory<T> {
     }
 }
 
+impl<T> Extend<(Text, T)> for ByCategory<T> {
+    /// Notes entries about categories of which nothing is noted yet.
+    fn extend<I: IntoIterator<Item = (Text, T)>>(&mut self, entries: I) {
+        self.0.extend(entries);
+    }
+}
+
 impl<T> IntoIterator for ByCategory<T> {
     type Item = (Text, T);
     type IntoIter = std::vec::IntoIter<(Text, T)>;

@@ -29,10 +29,10 @@ const FEW_OPEN: usize = 8;
 
 /// How long records are gathered for each request that is open: of so many that are under way, some are about to end,
 /// and they wait for each other at the disk anyway.
-const GATHER_EACH: Duration = Duration::from_micros(40);
+const GATHER_EACH: Duration = Duration::from_micros(15);
 
 /// How long records are gathered at most.
-const GATHER: Duration = Duration::from_millis(3);
+const GATHER: Duration = Duration::from_millis(1);
 
 /// What `started` records name as their writer.
 const SOFTWARE: &str = concat!("portcullis ", env!("CARGO_PKG_VERSION"));

@@ -9,7 +9,7 @@ use classifiers_core::{
 };
 use futures_util::future::join_all;
 use policies::{Action, Evidence, Failure, Observation, Policy, Rule};
-use proxy_audit::CheckStatus;
+use proxy_audit::{ByCategory, CheckStatus};
 use tower::ServiceExt;
 
 use crate::record::milliseconds;
@@ -124,7 +124,28 @@ struct Answer<'a> {
 }
 
 /// The strongest finding of each direction and category.
-type Strongest = [[Option<Best>; Category::ALL.len()]; Direction::ALL.len()];
+#[derive(Default)]
+struct Strongest {
+    found: Vec<(Direction, Category, Best)>,
+    /// Where in `found`, plus one; 0 is nowhere.
+    index: [[u8; Category::ALL.len()]; Direction::ALL.len()],
+}
+
+impl Strongest {
+    fn add(&mut self, direction: Direction, category: Category, best: Best) {
+        let row = self.index.get_mut(direction as usize);
+        let Some(index) = row.and_then(|row| row.get_mut(category as usize)) else { return };
+        match self.found.get_mut(usize::from(*index).wrapping_sub(1)) {
+            Some((_, _, known)) if known.score >= best.score => {}
+            Some((_, _, known)) => *known = best,
+            None => {
+                self.found.push((direction, category, best));
+                // There are fewer directions and categories than a byte counts.
+                *index = self.found.len() as u8;
+            }
+        }
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Best {
@@ -136,6 +157,7 @@ struct Best {
 }
 
 /// What one check found, sorted out.
+#[derive(Default)]
 struct Found {
     strongest: Strongest,
     /// What the policy cuts out.
@@ -144,7 +166,7 @@ struct Found {
 
 impl Answer<'_> {
     fn add_to(self, judgement: &mut Judgement, asked: &Asked<'_>) {
-        let mut found = Found { strongest: [[None; _]; _], cuts: Vec::new() };
+        let mut found = Found::default();
         let mut status = CheckStatus::Ok;
         for (index, (passage, verdict)) in asked.passages.iter().zip(&self.verdicts).enumerate() {
             let tallied = match verdict {
@@ -186,12 +208,7 @@ impl Answer<'_> {
                 found.cuts.push(self.observation(direction, *category, best, &passage.origin.at));
                 continue;
             }
-            let row = found.strongest.get_mut(direction as usize);
-            if let Some(known) = row.and_then(|row| row.get_mut(*category as usize))
-                && known.is_none_or(|known| score > known.score)
-            {
-                *known = Some(best);
-            }
+            found.strongest.add(direction, *category, best);
         }
         Ok(())
     }
@@ -202,7 +219,7 @@ impl Answer<'_> {
         strongest: &Strongest,
         asked: &Asked<'_>,
     ) -> impl Iterator<Item = Observation> {
-        each(strongest).filter_map(|(direction, category, best)| {
+        strongest.found.iter().filter_map(|&(direction, category, best)| {
             let counts = asked.keep == Keep::Everything
                 || best.score >= asked.policy.rule(category, direction).threshold;
             let passage = asked.passages.get(best.passage).filter(|_| counts)?;
@@ -235,9 +252,9 @@ impl Answer<'_> {
         found: &Found,
         passages: &[Passage],
     ) -> proxy_audit::Check {
-        let strongest = each(&found.strongest).filter_map(|(_, category, best)| {
+        let strongest = found.strongest.found.iter().filter_map(|(_, category, best)| {
             let at = &passages.get(best.passage)?.origin.at;
-            Some(Noted { category, score: best.score, span: best.span, at })
+            Some(Noted { category: *category, score: best.score, span: best.span, at })
         });
         let cuts = found.cuts.iter().map(|Observation { category, score, span, at, .. }| {
             let span = span.as_ref().map(|span| (span.start, span.end));
@@ -254,6 +271,8 @@ impl Answer<'_> {
             }
         }
         let top = || top.iter().flatten();
+        let mut scores = ByCategory::with_capacity(top().count());
+        scores.extend(top().map(|noted| (noted.category.name().into(), noted.score)));
         let noteworthy = top().filter(|noted| noted.score >= NOTEWORTHY);
         proxy_audit::Check {
             name: self.check.id.name.to_string().into(),
@@ -261,7 +280,7 @@ impl Answer<'_> {
             status,
             ms: milliseconds(self.elapsed),
             passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
-            scores: top().map(|noted| (noted.category.name().into(), noted.score)).collect(),
+            scores,
             at: noteworthy
                 .map(|noted| (noted.category.name().into(), noted.at.to_owned().into()))
                 .collect(),
@@ -295,14 +314,6 @@ impl Noted<'_> {
 /// Whether a finding of `score` is cut out.
 fn cuts(rule: Rule, score: f32) -> bool {
     rule.action == Action::Redact && score >= rule.threshold
-}
-
-/// The findings in a table.
-fn each(strongest: &Strongest) -> impl Iterator<Item = (Direction, Category, Best)> {
-    Direction::ALL.into_iter().zip(strongest).flat_map(|(direction, row)| {
-        let row = Category::ALL.into_iter().zip(row);
-        row.filter_map(move |(category, best)| best.map(|best| (direction, category, best)))
-    })
 }
 
 /// Scores have four decimals, before anything is decided: so the record holds exactly what was decided from.
