@@ -31,7 +31,7 @@ async fn bodies_that_are_not_requests() {
         (with(r#""store":true"#), 400, "unsupported", Some("store")),
         (with(r#""chat_template":"x""#), 400, "unsupported", Some("chat_template")),
         (with(r#""guardrails":[]"#), 400, "unknown_field", Some("guardrails")),
-        (with(r#""prompt_logprobs":1"#), 400, "unknown_field", Some("prompt_logprobs")),
+        (with(r#""prompt_logprobs":1"#), 400, "unsupported", Some("prompt_logprobs")),
         (
             messages(r#"{"role":"root","content":"x"}"#),
             400,
@@ -90,7 +90,7 @@ async fn requests_that_are_not_plain_http() {
     let json = "content-type: application/json\r\n";
     let good = "POST /v1/chat/completions HTTP/1.1";
     let cases = [
-        (request("POST /v1/completions HTTP/1.1", json), 404, "unknown_route"),
+        (request("POST /v1/responses HTTP/1.1", json), 404, "unknown_route"),
         (request("POST /v1/%63hat/completions HTTP/1.1", json), 404, "unknown_route"),
         (request("POST /v1//chat/completions HTTP/1.1", json), 404, "unknown_route"),
         (request("POST /v1/chat/completions/ HTTP/1.1", json), 404, "unknown_route"),

@@ -3,9 +3,49 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Guard, Script, Upstream, post};
+use crate::support::{
+    Guard, Script, Upstream, completion, embedding, message, post_to, text_completion,
+};
 
 const CANARY: &str = "PORTCULLIS-TEST-JAILBREAK";
+
+fn everything_of_a_completion() -> Value {
+    json!({
+        "model": "m", "prompt": ["once upon a time", "there was"], "suffix": "the end", "stop": ["one", "two"],
+        "stream": false, "stream_options": { "include_usage": true }, "n": 1, "best_of": 1, "max_tokens": 5,
+        "temperature": 1, "top_p": 0.5, "frequency_penalty": 0, "presence_penalty": 0, "seed": 1,
+        "logit_bias": { "50256": -100 }, "echo": false, "user": "u",
+    })
+}
+
+fn everything_of_an_embedding() -> Value {
+    json!({ "model": "m", "input": ["one", "two"], "dimensions": 8, "encoding_format": "float", "user": "u" })
+}
+
+fn everything_of_a_message() -> Value {
+    let cached = json!({ "type": "ephemeral", "ttl": "5m" });
+    json!({
+        "model": "m", "max_tokens": 5,
+        "system": [{ "type": "text", "text": "be kind", "cache_control": cached }],
+        "messages": [
+            { "role": "user", "content": "hello" },
+            { "role": "assistant", "content": [
+                { "type": "thinking", "thinking": "hm", "signature": "c2ln" }, { "type": "text", "text": "hi" },
+                { "type": "tool_use", "id": "toolu_1", "name": "f", "input": { "city": ["Rome"] } }] },
+            { "role": "user", "content": [
+                { "type": "tool_result", "tool_use_id": "toolu_1", "is_error": false,
+                  "content": [{ "type": "text", "text": "sunny" }] },
+                { "type": "tool_result", "tool_use_id": "toolu_1", "content": "warm" },
+                { "type": "text", "text": "and now?" }] },
+        ],
+        "tools": [{ "name": "f", "type": "custom", "description": "d", "cache_control": cached,
+            "input_schema": { "type": "object", "properties": { "city": { "type": "array", "description": "which" } } } }],
+        "tool_choice": { "type": "tool", "name": "f", "disable_parallel_tool_use": true },
+        "stop_sequences": ["one"], "stream": false, "temperature": 1, "top_p": 0.5, "top_k": 3,
+        "thinking": { "type": "enabled", "budget_tokens": 1024 }, "metadata": { "user_id": "u" },
+        "service_tier": "auto",
+    })
+}
 
 fn everything() -> Value {
     let call = json!({ "id": "call_1", "type": "function", "function": { "name": "f", "arguments": "{\"a\":\"b\"}" } });
@@ -80,21 +120,30 @@ fn planted(value: &Value) -> Vec<(String, Value)> {
     }
 }
 
-#[tokio::test]
-async fn every_string_and_every_key_of_a_request_is_examined_or_refused() {
-    let upstream = Upstream::start(Script::say("ok")).await;
+async fn count(path: &str, whole: Value, answer: Value) {
+    let upstream = Upstream::start(Script::json(&answer)).await;
     let guard = Guard::start(&upstream.url());
-    let whole = everything();
-    let reply = post(guard.address, &[], whole.to_string().as_bytes()).await;
+    let reply = post_to(guard.address, path, &whole).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     assert_eq!(upstream.last_body(), whole, "every field is forwarded");
 
     let before = upstream.received().len();
-    let planted = planted(&whole);
-    assert!(planted.len() > 200, "{}", planted.len());
-    for (place, body) in &planted {
-        let reply = post(guard.address, &[], body.to_string().as_bytes()).await;
-        assert_eq!(reply.status, 400, "{place} was let through: {}", reply.body);
+    for (place, body) in &planted(&whole) {
+        let reply = post_to(guard.address, path, body).await;
+        assert_eq!(reply.status, 400, "{path}{place} was let through: {}", reply.body);
     }
     assert_eq!(upstream.received().len(), before, "nothing was forwarded");
+}
+
+#[tokio::test]
+async fn every_string_and_every_key_of_a_request_is_examined_or_refused() {
+    assert!(planted(&everything()).len() > 200);
+    count("/v1/chat/completions", everything(), completion("ok")).await;
+}
+
+#[tokio::test]
+async fn so_it_is_in_every_other_format() {
+    count("/v1/completions", everything_of_a_completion(), text_completion("ok")).await;
+    count("/v1/embeddings", everything_of_an_embedding(), embedding()).await;
+    count("/v1/messages", everything_of_a_message(), message("ok")).await;
 }

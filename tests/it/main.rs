@@ -20,6 +20,7 @@ mod census;
 mod classifiers;
 mod commands;
 mod durability;
+mod formats;
 mod requests;
 mod transport;
 mod upstream_faults;

@@ -77,6 +77,17 @@ fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
     body
 }
 
+/// Posts a JSON body to any path.
+pub async fn post_to(address: SocketAddr, path: &str, body: &Value) -> Reply {
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: guard\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n"
+    );
+    raw(address, &[head.as_bytes(), body.as_bytes()].concat()).await
+}
+
 /// Posts a body to the chat completions with these extra headers.
 pub async fn post(address: SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     try_post(address, headers, body).await.expect("no response")

@@ -72,6 +72,32 @@ pub fn completion(text: &str) -> Value {
     })
 }
 
+/// A completion that says `text`.
+pub fn text_completion(text: &str) -> Value {
+    json!({
+        "id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m",
+        "choices": [{ "index": 0, "text": text, "logprobs": null, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3 },
+    })
+}
+
+/// Two numbers for a text.
+pub fn embedding() -> Value {
+    json!({
+        "object": "list", "model": "m", "usage": { "prompt_tokens": 1, "total_tokens": 1 },
+        "data": [{ "object": "embedding", "index": 0, "embedding": [0.25, -1.5] }],
+    })
+}
+
+/// A message in Anthropic's format that says `text`.
+pub fn message(text: &str) -> Value {
+    json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
+        "content": [{ "type": "text", "text": text }], "stop_reason": "end_turn", "stop_sequence": null,
+        "usage": { "input_tokens": 1, "output_tokens": 2 },
+    })
+}
+
 /// A whole stream that says `pieces`, with a usage chunk and `[DONE]`.
 pub fn sse(pieces: &[&str]) -> String {
     let chunk = |choices: Value, usage: Value| {

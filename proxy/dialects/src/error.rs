@@ -49,6 +49,26 @@ impl ApiError {
         self
     }
 
+    /// What is told to the person.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The kind of error.
+    pub(crate) const fn kind(&self) -> &'static str {
+        self.r#type
+    }
+
+    /// The field it is about.
+    pub(crate) fn param(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+
+    /// The stable word for it.
+    pub(crate) const fn code(&self) -> Option<&'static str> {
+        self.code
+    }
+
     /// The body: `{"error": {"message", "type", "param", "code"}}`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -8,15 +8,26 @@
 //! A passage that is not in the document as it stands, but is what the model may make of it (parts joined,
 //! escapes resolved), has `#` and a word after its pointer: it can be judged, but nothing can be replaced there.
 //!
-//! One wire format so far: [`openai_chat`], OpenAI's chat completions with vLLM's common extensions.
+//! A wire format is a folder: its tables, and how the guard speaks in it ([`Dialect`]).
 
+mod answer;
+mod anthropic_messages;
+mod dialect;
 mod error;
 mod json;
 pub mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
 mod pointer;
+#[cfg(test)]
+mod posture;
 mod read;
+mod request;
 mod table;
 
+pub use answer::Answer;
+pub use dialect::{Dialect, Refusal};
 pub use error::{ApiError, ReadError};
 pub use json::{Json, Name};
 pub use read::unescaped;
+pub use request::Request;

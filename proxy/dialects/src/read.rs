@@ -302,7 +302,7 @@ fn matches_type(value: &Json, shape: &Shape) -> bool {
         Shape::Null => *value == Json::Null,
         Shape::Bool | Shape::Never(_) => matches!(value, Json::Bool(_)),
         Shape::Int(..) | Shape::Number(..) => matches!(value, Json::Number(_)),
-        Shape::Id | Shape::Tag | Shape::Word(_) | Shape::Text | Shape::JsonText => {
+        Shape::Id | Shape::Base64 | Shape::Tag | Shape::Word(_) | Shape::Text | Shape::JsonText => {
             matches!(value, Json::String(_))
         }
         Shape::List(_) | Shape::Parts(_) => matches!(value, Json::Array(_)),
@@ -328,7 +328,9 @@ fn expected(shape: &Shape) -> String {
         Shape::Bool | Shape::Never(_) => "a boolean",
         Shape::Int(..) => "a whole number",
         Shape::Number(..) => "a number",
-        Shape::Id | Shape::Tag | Shape::Word(_) | Shape::Text | Shape::JsonText => "a string",
+        Shape::Id | Shape::Base64 | Shape::Tag | Shape::Word(_) | Shape::Text | Shape::JsonText => {
+            "a string"
+        }
         Shape::List(_) | Shape::Parts(_) => "an array",
         Shape::Numbers | Shape::Map(_) | Shape::Object(_) | Shape::Tagged(..) => "an object",
         Shape::Free | Shape::Dropped | Shape::Refused(_) => "a value",
@@ -362,6 +364,9 @@ fn scalar(value: &Json, shape: &Shape, at: &str) -> Result<(), ReadError> {
             );
             Err(ReadError::at("invalid_identifier", at, message))
         }
+        (Shape::Base64, Json::String(text)) if !is_base64(text) => {
+            Err(ReadError::at("wrong_type", at, "must be Base64"))
+        }
         (Shape::Word(words), Json::String(text)) if !words.contains(&&**text) => {
             out_of_range(format!("must be one of {}", words.join(", ")))
         }
@@ -375,6 +380,12 @@ fn only_numbers(value: &Json) -> bool {
         Json::Object(fields) => fields.iter().all(|(key, value)| is_id(key) && only_numbers(value)),
         _ => false,
     }
+}
+
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    text.len() - digits.len() <= 2
+        && digits.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b))
 }
 
 fn is_id(text: &str) -> bool {

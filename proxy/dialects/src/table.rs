@@ -30,6 +30,8 @@ pub(crate) enum Shape {
     /// An identifier: at most 256 visible ASCII characters without quotes, brackets or spaces. Examined in
     /// requests.
     Id,
+    /// Bytes as Base64 (RFC 4648, the standard alphabet): numbers or a signature, no text.
+    Base64,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Text: examined.

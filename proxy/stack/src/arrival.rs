@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::combinators::UnsyncBoxBody;
 
+use crate::headers as names;
+
 /// A request's body; what can go wrong with it is the connection's business. Boxed, so that the same stack
 /// serves sockets and tests.
 pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -33,6 +35,7 @@ impl Caller {
     pub(crate) fn of(headers: &HeaderMap, remote: Option<IpAddr>) -> Self {
         headers
             .get(header::AUTHORIZATION)
+            .or_else(|| headers.get(names::API_KEY))
             .map_or(Self::Address(remote), |value| Self::Key(fingerprint(value.as_bytes()).into()))
     }
 

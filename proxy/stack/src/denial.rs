@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use policies::Decision;
-use proxy_dialects::ReadError;
+use proxy_dialects::{Dialect, ReadError};
 
 /// Why a caller does not get an answer. What a caller is told about it is in `respond`, and nowhere else.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub(crate) struct Block {
     pub(crate) decision: Decision,
     /// Where the strongest reason stands: a JSON pointer.
     pub(crate) at: Option<String>,
+    /// The format of the request.
+    pub(crate) dialect: Dialect,
     /// The model that was asked for.
     pub(crate) model: String,
     /// Whether a streamed answer was asked for, and with usage.

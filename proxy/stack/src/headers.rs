@@ -16,6 +16,10 @@ pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-re
 /// The decision's name, as the model server gets it.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The key of Anthropic's clients.
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The version of Anthropic's format that a client speaks.
+pub(crate) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// Names the trace that a request belongs to (W3C Trace Context).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// What tracing systems add to it.

@@ -7,21 +7,19 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use http_body_util::BodyExt;
 use proxy_audit::ReadSummary;
-use proxy_dialects::openai_chat;
+use proxy_dialects::Dialect;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::Limits;
 use crate::arrival::RequestBody;
 use crate::denial::Denial;
+use crate::headers as names;
 use crate::record::{Entry, Exchange};
 use crate::reply::Reply;
 
-/// The one route that is guarded so far. Compared with the raw path: a path that merely decodes to it is not it.
-const CHAT_COMPLETIONS: &str = "/v1/chat/completions";
-
 /// A request that was read, with what else goes on with it.
 pub(crate) struct Asked {
-    pub(crate) request: openai_chat::Request,
+    pub(crate) request: proxy_dialects::Request,
     pub(crate) passed: PassedHeaders,
     /// The language that the caller prefers, as a tag.
     pub(crate) language: Option<String>,
@@ -32,17 +30,21 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PassedHeaders {
     pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) api_key: Option<HeaderValue>,
+    pub(crate) anthropic_version: Option<HeaderValue>,
     pub(crate) traceparent: Option<HeaderValue>,
     pub(crate) tracestate: Option<HeaderValue>,
 }
 
 impl PassedHeaders {
     fn of(headers: &HeaderMap) -> Self {
-        let get = |name: &str| headers.get(name).cloned();
+        let get = |name| headers.get(name).cloned();
         Self {
-            authorization: get("authorization"),
-            traceparent: get("traceparent"),
-            tracestate: get("tracestate"),
+            authorization: get(header::AUTHORIZATION),
+            api_key: get(names::API_KEY),
+            anthropic_version: get(names::ANTHROPIC_VERSION),
+            traceparent: get(names::TRACEPARENT),
+            tracestate: get(names::TRACESTATE),
         }
     }
 }
@@ -93,10 +95,10 @@ where
         let (inner, limits) = (self.inner.clone(), self.limits);
         Box::pin(async move {
             let Exchange { request, entry, .. } = exchange;
-            check_head(&request)?;
+            let dialect = check_head(&request)?;
             let (head, body) = request.into_parts();
             let body = read_body(body, limits).await?;
-            let request = openai_chat::Request::parse(&body).map_err(Denial::Malformed)?;
+            let request = dialect.read_request(&body).map_err(Denial::Malformed)?;
             note(&entry, &request);
             let passed = PassedHeaders::of(&head.headers);
             let language = language(&head.headers);
@@ -105,7 +107,7 @@ where
     }
 }
 
-fn note(entry: &Entry, request: &openai_chat::Request) {
+fn note(entry: &Entry, request: &proxy_dialects::Request) {
     let passages = request.passages();
     let read = ReadSummary {
         passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
@@ -118,12 +120,11 @@ fn note(entry: &Entry, request: &openai_chat::Request) {
     });
 }
 
-/// Refuses what two HTTP implementations could understand differently, and whatever is not listed.
-fn check_head(request: &Request<RequestBody>) -> Result<(), Denial> {
+/// Refuses what two HTTP implementations could understand differently, and whatever is not listed. Routes are
+/// compared with the raw path.
+fn check_head(request: &Request<RequestBody>) -> Result<Dialect, Denial> {
     let (uri, headers) = (request.uri(), request.headers());
-    if uri.path() != CHAT_COMPLETIONS {
-        return Err(Denial::UnknownRoute);
-    }
+    let dialect = Dialect::at(uri.path()).ok_or(Denial::UnknownRoute)?;
     if *request.method() != Method::POST {
         return Err(Denial::MethodNotAllowed);
     }
@@ -133,13 +134,17 @@ fn check_head(request: &Request<RequestBody>) -> Result<(), Denial> {
     if request.version() <= Version::HTTP_11 {
         check_http1(request)?;
     }
+    if headers.contains_key(header::AUTHORIZATION) && headers.contains_key(names::API_KEY) {
+        // It would be counted by one key and served by the other.
+        return Err(Denial::BadHttp("there must be one key, in Authorization or in x-api-key"));
+    }
     let json = single(headers, header::CONTENT_TYPE).is_some_and(is_json);
     if !json {
         return Err(Denial::UnsupportedMedia("the content type must be application/json in UTF-8"));
     }
     match single(headers, header::CONTENT_ENCODING) {
-        None if !headers.contains_key(header::CONTENT_ENCODING) => Ok(()),
-        Some("identity") => Ok(()),
+        None if !headers.contains_key(header::CONTENT_ENCODING) => Ok(dialect),
+        Some("identity") => Ok(dialect),
         _ => Err(Denial::UnsupportedMedia("the body must not be compressed")),
     }
 }

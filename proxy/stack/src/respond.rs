@@ -12,8 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use policies::{Policy, ReplyAs};
 use proxy_audit::{Mode, Outcome};
-use proxy_dialects::ApiError;
-use proxy_dialects::openai_chat::Refusal;
+use proxy_dialects::{ApiError, Dialect, Refusal};
 use tower::{Layer, Service};
 
 use crate::denial::{Block, Denial, WantsUsage};
@@ -79,7 +78,9 @@ where
             };
         });
         let label = layer.label.clone();
-        Responding { inner: self.inner.call(exchange), policy, label, entry }
+        // Who sends to no route of ours is answered in the most common format.
+        let dialect = Dialect::at(exchange.request.uri().path()).unwrap_or(Dialect::OPENAI_CHAT);
+        Responding { inner: self.inner.call(exchange), policy, label, dialect, entry }
     }
 }
 
@@ -88,6 +89,7 @@ pub(crate) struct Responding<F> {
     inner: F,
     policy: Arc<Policy>,
     label: Option<HeaderValue>,
+    dialect: Dialect,
     entry: Entry,
 }
 
@@ -96,7 +98,9 @@ impl<F: Future<Output = Result<Reply, Denial>> + Unpin> Future for Responding<F>
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.inner).poll(context).map(|result| {
-            let mut reply = result.unwrap_or_else(|denial| deny(&self.policy, &self.entry, denial));
+            let speaker =
+                Speaker { policy: &self.policy, dialect: self.dialect, entry: &self.entry };
+            let mut reply = result.unwrap_or_else(|denial| speaker.deny(denial));
             let word = HeaderValue::from_static(decision_word(&reply.content));
             reply.headers.insert(headers::DECISION, word);
             if let Some(label) = self.label.take() {
@@ -119,13 +123,39 @@ const fn decision_word(content: &Content) -> &'static str {
     }
 }
 
-fn deny(policy: &Policy, entry: &Entry, denial: Denial) -> Reply {
-    let told = match denial {
-        Denial::Blocked(block) => return blocked(policy, entry, &block),
-        denial => tell(denial),
-    };
-    entry.note(|closed| closed.reason = Some(told.reason.clone().into()));
-    told.into_reply()
+/// Says no to one request.
+struct Speaker<'a> {
+    policy: &'a Policy,
+    dialect: Dialect,
+    entry: &'a Entry,
+}
+
+impl Speaker<'_> {
+    fn deny(&self, denial: Denial) -> Reply {
+        let told = match denial {
+            Denial::Blocked(block) => return self.blocked(&block),
+            denial => tell(denial),
+        };
+        self.entry.note(|closed| closed.reason = Some(told.reason.clone().into()));
+        told.into_reply(self.dialect)
+    }
+
+    /// A block, as the policy wants it said: as a client error, or as an ordinary answer that refuses.
+    fn blocked(&self, block: &Block) -> Reply {
+        let id = self.entry.id().to_string();
+        let because = &block.decision.because;
+        let text = self.policy.message(because, block.language.as_deref(), &id);
+        match self.policy.reply_as() {
+            ReplyAs::Error => {
+                let mut told = Told::refused(StatusCode::BAD_REQUEST, "content_filter", text);
+                if let Some(at) = &block.at {
+                    told.error = told.error.pointing_at(at);
+                }
+                Told { outcome: Outcome::Blocked, ..told }.into_reply(self.dialect)
+            }
+            ReplyAs::Refusal => refusal(&id, block, &text),
+        }
+    }
 }
 
 /// What is told, and what is recorded.
@@ -176,9 +206,9 @@ impl Told {
         self.with(header::RETRY_AFTER, seconds.max(1))
     }
 
-    fn into_reply(mut self) -> Reply {
+    fn into_reply(mut self, dialect: Dialect) -> Reply {
         self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let content = Content::Whole(self.error.to_bytes().into(), self.outcome);
+        let content = Content::Whole(dialect.error(&self.error).into(), self.outcome);
         Reply { status: self.status, headers: self.headers, content, permit: None }
     }
 }
@@ -215,14 +245,16 @@ fn tell(denial: Denial) -> Told {
     }
 }
 
+fn served() -> String {
+    let routes: Vec<String> =
+        Dialect::ALL.iter().map(|dialect| format!("POST /v1{}", dialect.path())).collect();
+    format!("this route is not guarded, so it is not forwarded; served here: {}", routes.join(", "))
+}
+
 /// What is wrong with the request.
 fn request(denial: Denial) -> Told {
     match denial {
-        Denial::UnknownRoute => Told::refused(
-            StatusCode::NOT_FOUND,
-            "unknown_route",
-            "this route is not guarded, so it is not forwarded; served here: POST /v1/chat/completions",
-        ),
+        Denial::UnknownRoute => Told::refused(StatusCode::NOT_FOUND, "unknown_route", served()),
         Denial::MethodNotAllowed => Told::refused(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
@@ -311,28 +343,11 @@ fn upstream(denial: Denial) -> Told {
     }
 }
 
-/// A block, as the policy wants it said: as a client error, or as an ordinary answer that refuses.
-fn blocked(policy: &Policy, entry: &Entry, block: &Block) -> Reply {
-    let id = entry.id().to_string();
-    let text = policy.message(&block.decision.because, block.language.as_deref(), &id);
-    match policy.reply_as() {
-        ReplyAs::Error => {
-            let code = "content_filter";
-            let mut told = Told::refused(StatusCode::BAD_REQUEST, code, text);
-            if let Some(at) = &block.at {
-                told.error = told.error.pointing_at(at);
-            }
-            Told { outcome: Outcome::Blocked, ..told }.into_reply()
-        }
-        ReplyAs::Refusal => refusal(&id, block, &text),
-    }
-}
-
 fn refusal(id: &str, block: &Block, text: &str) -> Reply {
     let created = Timestamp::now().as_second().try_into().unwrap_or_default();
     let refusal = Refusal { id, model: &block.model, created, choices: block.choices, text };
     let (media, bytes): (_, Bytes) = match block.stream {
-        None => ("application/json", refusal.to_bytes().into()),
+        None => ("application/json", block.dialect.refusal(&refusal).into()),
         Some(WantsUsage(wants_usage)) => {
             let events = refusal.to_events(wants_usage);
             let bytes: Vec<u8> =

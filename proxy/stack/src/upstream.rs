@@ -15,6 +15,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 
+use proxy_dialects::Dialect;
+
 use crate::Cleared;
 use crate::denial::Denial;
 use crate::headers as names;
@@ -31,7 +33,9 @@ const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
 /// Where the model server is.
 #[derive(Clone, Debug)]
 pub struct Target {
-    chat_completions: Uri,
+    /// Where the requests of each format go.
+    routes: Vec<(Dialect, Uri)>,
+    https: bool,
     authorization: Option<HeaderValue>,
 }
 
@@ -73,13 +77,23 @@ impl Target {
             "" => "/v1",
             path => path,
         };
-        let chat_completions = Uri::builder()
-            .scheme(uri.scheme_str().unwrap_or("http"))
-            .authority(authority.as_str())
-            .path_and_query(format!("{base}/chat/completions"))
-            .build()
-            .map_err(|_| not_a_url())?;
-        Ok(Self { chat_completions, authorization: key.map(bearer).transpose()? })
+        let https = uri.scheme_str() == Some("https");
+        let route = |dialect: Dialect| {
+            Uri::builder()
+                .scheme(if https { "https" } else { "http" })
+                .authority(authority.as_str())
+                .path_and_query(format!("{base}{}", dialect.path()))
+                .build()
+                .map(|uri| (dialect, uri))
+                .map_err(|_| not_a_url())
+        };
+        let routes = Dialect::ALL.into_iter().map(route).collect::<Result<_, _>>()?;
+        Ok(Self { routes, https, authorization: key.map(bearer).transpose()? })
+    }
+
+    fn uri(&self, dialect: Dialect) -> Uri {
+        let route = self.routes.iter().find(|(known, _)| *known == dialect);
+        route.map(|(_, uri)| uri.clone()).unwrap_or_default()
     }
 }
 
@@ -116,10 +130,11 @@ impl Upstream {
         http.set_connect_timeout(Some(CONNECT_TIME));
         http.enforce_http(false);
         let tls = rustls::ClientConfig::builder();
-        let tls = match target.chat_completions.scheme_str() {
-            // Reading the certificates takes milliseconds that a plain upstream need not wait for.
-            Some("https") => tls.with_native_roots().map_err(TargetError::Roots)?,
-            _ => tls.with_root_certificates(rustls::RootCertStore::empty()),
+        // Reading the certificates takes milliseconds that a plain upstream need not wait for.
+        let tls = if target.https {
+            tls.with_native_roots().map_err(TargetError::Roots)?
+        } else {
+            tls.with_root_certificates(rustls::RootCertStore::empty())
         };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls.with_no_client_auth())
@@ -140,7 +155,7 @@ impl Shared {
             if asked.request.is_stream() { "text/event-stream" } else { "application/json" };
         let mut request = Request::new(Full::new(Bytes::from(asked.request.to_bytes())));
         *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = self.target.chat_completions.clone();
+        *request.uri_mut() = self.target.uri(asked.request.dialect());
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
@@ -150,6 +165,8 @@ impl Shared {
             self.target.authorization.as_ref().or(asked.passed.authorization.as_ref());
         let passed = [
             (header::AUTHORIZATION, authorization),
+            (names::API_KEY, self.callers_key(asked)),
+            (names::ANTHROPIC_VERSION, asked.passed.anthropic_version.as_ref()),
             (names::TRACEPARENT, asked.passed.traceparent.as_ref()),
             (names::TRACESTATE, asked.passed.tracestate.as_ref()),
         ];
@@ -162,6 +179,13 @@ impl Shared {
             headers.insert(names::REQUEST_ID, id);
         }
         request
+    }
+}
+
+impl Shared {
+    /// Anthropic's clients send their key in a header of its own; with a key of ours it stays here.
+    fn callers_key<'a>(&self, asked: &'a Asked) -> Option<&'a HeaderValue> {
+        asked.passed.api_key.as_ref().filter(|_| self.target.authorization.is_none())
     }
 }
 

@@ -89,7 +89,7 @@ impl Chunk {
     pub fn replace(&mut self, number: usize, text: &str) {
         if let Some(delta) = self.deltas.get_mut(number) {
             delta.text = text.into();
-            super::request::replace(&mut self.document, &delta.at, text);
+            crate::request::replace(&mut self.document, &delta.at, text);
         }
     }
 

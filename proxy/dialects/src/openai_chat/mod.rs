@@ -2,13 +2,42 @@
 //!
 //! Source of the field names: OpenAI's OpenAPI document 2.3.0, and vLLM's protocol for what it adds.
 
-mod answer;
 mod chunk;
 mod reply;
-mod request;
-mod tables;
+pub(crate) mod tables;
 
-pub use answer::Answer;
 pub use chunk::{Channel, Chunk, Delta};
-pub use reply::{DONE, Refusal, upstream_error_text, withheld_events};
-pub use request::Request;
+pub use reply::{DONE, upstream_error_text, withheld_events};
+
+pub(crate) use reply::no_usage;
+
+use crate::dialect::Format;
+use crate::{ApiError, Json, ReadError};
+
+pub(crate) const FORMAT: Format = Format {
+    name: "openai_chat",
+    path: "/chat/completions",
+    request: tables::REQUEST,
+    answer: tables::ANSWER,
+    streams: true,
+    check: a_message_at_least,
+    choices: asked_for,
+    withhold: reply::withhold,
+    refusal: reply::refusal,
+    error: ApiError::to_bytes,
+};
+
+pub(crate) fn a_message_at_least(request: &Json) -> Result<(), ReadError> {
+    if request.get("messages") == Some(&Json::Array(Vec::new())) {
+        return Err(ReadError::at("missing_field", "/messages", "there is no message"));
+    }
+    Ok(())
+}
+
+/// The field `n`.
+pub(crate) fn asked_for(request: &Json) -> u64 {
+    match request.get("n") {
+        Some(Json::Number(n)) => n.as_u64().unwrap_or(1),
+        _ => 1,
+    }
+}

@@ -2,43 +2,38 @@
 
 use super::chunk::Chunk;
 use crate::Json;
+use crate::dialect::Refusal;
 use crate::json::object;
 
 /// The data of the event that ends a stream.
 pub const DONE: &[u8] = b"[DONE]";
 
-/// A refusal in place of a model's answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Refusal<'a> {
-    /// The id of the answer: the decision's.
-    pub id: &'a str,
-    /// The model that was asked for.
-    pub model: &'a str,
-    /// When, in seconds since 1970.
-    pub created: u64,
-    /// How many choices were asked for; each is refused.
-    pub choices: u64,
-    /// What the person reads.
-    pub text: &'a str,
+/// A refusal in place of a plain answer: the text as `content` and as `refusal`, `finish_reason` is
+/// `content_filter`.
+pub(super) fn refusal(refusal: &Refusal<'_>) -> Json {
+    let choices = (0..refusal.choices)
+        .map(|index| {
+            let mut choice = refused_choice(index.into(), refusal.text);
+            if let Some(content) = choice.pointer_mut("/message/content") {
+                *content = refusal.text.into();
+            }
+            choice
+        })
+        .collect();
+    refusal.envelope("chat.completion", choices, Some(no_usage()))
+}
+
+/// Takes the text out of every choice.
+pub(super) fn withhold(document: &mut Json, text: &str) {
+    let Some(Json::Array(choices)) = document.pointer_mut("/choices") else { return };
+    for choice in choices {
+        let index = choice.get("index").cloned().unwrap_or(Json::Null);
+        *choice = refused_choice(index, text);
+    }
 }
 
 impl Refusal<'_> {
-    /// A plain answer: the text as `content` and as `refusal`, `finish_reason` is `content_filter`.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let choices = (0..self.choices)
-            .map(|index| {
-                let mut choice = refused_choice(index.into(), self.text);
-                if let Some(content) = choice.pointer_mut("/message/content") {
-                    *content = self.text.into();
-                }
-                choice
-            })
-            .collect();
-        self.envelope("chat.completion", choices, Some(no_usage())).to_bytes()
-    }
-
-    /// The same as a stream: the data of each event.
+    /// The refusal as a stream of chat completions: the data of each event.
     #[must_use]
     pub fn to_events(&self, wants_usage: bool) -> Vec<Vec<u8>> {
         let chunk = "chat.completion.chunk";
@@ -128,7 +123,7 @@ fn chunk_choice(index: u64, delta: Json, finish_reason: Json) -> Json {
     ])
 }
 
-fn no_usage() -> Json {
+pub(crate) fn no_usage() -> Json {
     object([
         ("prompt_tokens", 0.into()),
         ("completion_tokens", 0.into()),

@@ -51,6 +51,7 @@ fn block(asked: &Asked, ruled: Ruled) -> Denial {
         at: ruled.place(),
         decision: ruled.decision,
         model: request.model().to_owned(),
+        dialect: request.dialect(),
         stream: request.is_stream().then(|| WantsUsage(request.wants_usage())),
         choices: request.choices(),
         language: asked.language.clone(),

@@ -10,8 +10,8 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use policies::Action;
 use proxy_audit::Outcome;
-use proxy_dialects::ApiError;
-use proxy_dialects::openai_chat::{Answer, upstream_error_text};
+use proxy_dialects::openai_chat::upstream_error_text;
+use proxy_dialects::{Answer, ApiError, Dialect};
 use proxy_stream::{HeldAnswer, StreamError};
 
 use super::layer::Guarding;
@@ -30,6 +30,7 @@ const ERROR_BODY_BYTES: usize = 64 * 1024;
 pub(super) struct Asker {
     entry: Entry,
     stream: bool,
+    dialect: Dialect,
     choices: u64,
     language: Option<String>,
     /// What was done with the request.
@@ -43,6 +44,7 @@ impl Asker {
         Self {
             entry: asked.entry.clone(),
             stream: asked.request.is_stream(),
+            dialect: asked.request.dialect(),
             choices: asked.request.choices(),
             language: asked.language.clone(),
             input: Action::Allow,
@@ -157,8 +159,10 @@ where
 {
     let limits = guarding.limits;
     let bytes = collect(body, limits.answer_bytes, limits.upstream_idle).await?;
-    let mut answer =
-        Answer::parse(&bytes).map_err(|error| Denial::UpstreamInvalid(error.to_string()))?;
+    let mut answer = asker
+        .dialect
+        .read_answer(&bytes)
+        .map_err(|error| Denial::UpstreamInvalid(error.to_string()))?;
     let mut ruled = asker.rule(guarding, answer.passages()).await;
     if ruled.decision.action == Action::Redact && !redact(&mut answer, &ruled) {
         ruled.block_instead();

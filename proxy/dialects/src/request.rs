@@ -2,31 +2,43 @@
 
 use classifiers_core::{Direction, Passage, Role};
 
-use super::tables::REQUEST;
+use crate::dialect::Dialect;
 use crate::read::{Unknown, read};
 use crate::table::Voice;
 use crate::{Json, ReadError};
 
-/// A strictly read chat completion request.
+/// A strictly read request.
 #[derive(Debug)]
 pub struct Request {
+    dialect: Dialect,
     document: Json,
     passages: Vec<Passage>,
 }
 
-impl Request {
+impl Dialect {
     /// Reads a request from the body's bytes.
     ///
     /// # Errors
     /// When the body is not strict JSON, or any field is unknown, missing, of the wrong type or not allowed.
-    pub fn parse(body: &[u8]) -> Result<Self, ReadError> {
+    pub fn read_request(self, body: &[u8]) -> Result<Request, ReadError> {
         let mut document = Json::parse(body)?;
         let voice = Voice { role: Role::User, direction: Direction::Input };
-        let passages = read(&mut document, REQUEST, voice, Unknown::Refuse)?;
-        if document.get("messages") == Some(&Json::Array(Vec::new())) {
-            return Err(ReadError::at("missing_field", "/messages", "there is no message"));
+        let passages = read(&mut document, self.0.request, voice, Unknown::Refuse)?;
+        (self.0.check)(&document)?;
+        let request = Request { dialect: self, document, passages };
+        if request.is_stream() && !self.0.streams {
+            let why = "streamed answers are not served on this route yet";
+            return Err(ReadError::at("unsupported", "/stream", why));
         }
-        Ok(Self { document, passages })
+        Ok(request)
+    }
+}
+
+impl Request {
+    /// The format it came in, and the answer goes out in.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Every text in the request, with its place.
@@ -59,10 +71,7 @@ impl Request {
     /// How many choices were asked for.
     #[must_use]
     pub fn choices(&self) -> u64 {
-        match self.document.get("n") {
-            Some(Json::Number(n)) => n.as_u64().unwrap_or(1),
-            _ => 1,
-        }
+        (self.dialect.0.choices)(&self.document)
     }
 
     /// Replaces the text at the JSON pointer `at`. `false` if there is no text at that place.
@@ -77,7 +86,7 @@ impl Request {
     }
 }
 
-pub(super) fn replace(document: &mut Json, at: &str, text: &str) -> bool {
+pub(crate) fn replace(document: &mut Json, at: &str, text: &str) -> bool {
     match document.pointer_mut(at) {
         Some(value @ Json::String(_)) => {
             *value = text.into();

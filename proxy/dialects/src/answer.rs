@@ -2,31 +2,34 @@
 
 use classifiers_core::{Direction, Passage, Role};
 
-use super::request::replace;
-use super::tables::ANSWER;
+use crate::dialect::Dialect;
 use crate::read::{Unknown, read};
+use crate::request::replace;
 use crate::table::Voice;
 use crate::{Json, ReadError};
 
-/// A strictly read chat completion. Fields that the guard does not know have been removed.
+/// A strictly read answer. Fields that the guard does not know have been removed.
 #[derive(Debug)]
 pub struct Answer {
+    dialect: Dialect,
     document: Json,
     passages: Vec<Passage>,
 }
 
-impl Answer {
+impl Dialect {
     /// Reads an answer from the body's bytes.
     ///
     /// # Errors
     /// When the body is not strict JSON, or a known field is missing or of the wrong type.
-    pub fn parse(body: &[u8]) -> Result<Self, ReadError> {
+    pub fn read_answer(self, body: &[u8]) -> Result<Answer, ReadError> {
         let mut document = Json::parse(body)?;
         let voice = Voice { role: Role::Assistant, direction: Direction::Output };
-        let passages = read(&mut document, ANSWER, voice, Unknown::Drop)?;
-        Ok(Self { document, passages })
+        let passages = read(&mut document, self.0.answer, voice, Unknown::Drop)?;
+        Ok(Answer { dialect: self, document, passages })
     }
+}
 
+impl Answer {
     /// Every text in the answer, with its place.
     #[must_use]
     pub fn passages(&self) -> &[Passage] {
@@ -40,11 +43,7 @@ impl Answer {
 
     /// Takes the text out of every choice and puts `refusal` in its place; usage stays.
     pub fn withhold(&mut self, refusal: &str) {
-        let Some(Json::Array(choices)) = self.document.pointer_mut("/choices") else { return };
-        for choice in choices {
-            let index = choice.get("index").cloned().unwrap_or(Json::Null);
-            *choice = super::reply::refused_choice(index, refusal);
-        }
+        (self.dialect.0.withhold)(&mut self.document, refusal);
     }
 
     /// The body that goes to the client.

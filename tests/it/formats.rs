@@ -1,0 +1,146 @@
+//! The same conversation in every wire format: the guard decides the same, and says so in the words of the format.
+
+use proxy_audit::Outcome;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Guard, POLICY, Script, Upstream, chat, completion, embedding, message, policy_with, post_to,
+    text_completion,
+};
+
+/// One wire format: a request that says something, an answer that says something, and where to look.
+struct Format {
+    path: &'static str,
+    ask: fn(&str) -> Value,
+    answer: fn(&str) -> Value,
+    /// Where an answer's text stands.
+    said: &'static str,
+    /// Where an answer says why it ended.
+    why: &'static str,
+    /// Where an answer's refusal stands, and the reason that goes with it.
+    refusal: (&'static str, &'static str),
+}
+
+const FORMATS: [Format; 3] = [
+    Format {
+        path: "/v1/chat/completions",
+        ask: |text| chat(text, false),
+        answer: completion,
+        said: "/choices/0/message/content",
+        why: "/choices/0/finish_reason",
+        refusal: ("/choices/0/message/refusal", "content_filter"),
+    },
+    Format {
+        path: "/v1/completions",
+        ask: |text| json!({ "model": "m", "prompt": text }),
+        answer: text_completion,
+        said: "/choices/0/text",
+        why: "/choices/0/finish_reason",
+        refusal: ("/choices/0/text", "content_filter"),
+    },
+    Format {
+        path: "/v1/messages",
+        ask: |text| json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": text }] }),
+        answer: message,
+        said: "/content/0/text",
+        why: "/stop_reason",
+        refusal: ("/content/0/text", "refusal"),
+    },
+];
+
+/// What a test is about: the question, the answer, and how the exchange must end.
+const EXCHANGES: [(&str, &str, Outcome); 6] = [
+    ("hello", "good day", Outcome::Allowed),
+    ("PORTCULLIS-TEST-S6", "good day", Outcome::Flagged),
+    ("PORTCULLIS-TEST-S9", "good day", Outcome::Blocked),
+    ("hello", "PORTCULLIS-TEST-S9", Outcome::Blocked),
+    ("hello", "it is PORTCULLIS-TEST-SECRET, hush", Outcome::Redacted),
+    ("my PORTCULLIS-TEST-SECRET", "good day", Outcome::Redacted),
+];
+
+#[tokio::test]
+async fn the_same_words_are_judged_the_same_in_every_format() {
+    for format in &FORMATS {
+        let upstream = Upstream::start(Script::say("")).await;
+        let guard = Guard::start(&upstream.url());
+        for (question, answer, outcome) in EXCHANGES {
+            upstream.play(Script::json(&(format.answer)(answer)));
+            let before = upstream.received().len();
+            let reply = post_to(guard.address, format.path, &(format.ask)(question)).await;
+            let case = format!("{} {question} / {answer}: {}", format.path, reply.body);
+            assert_eq!(guard.closed().pop().unwrap().outcome, outcome, "{case}");
+            assert!(!reply.body.contains("PORTCULLIS-TEST-S"), "{case}");
+            let at = |place: &str| reply.json().pointer(place).cloned().unwrap_or_default();
+            match (outcome, question.contains("S9")) {
+                (Outcome::Blocked, true) => {
+                    assert_eq!((reply.status, upstream.received().len()), (400, before), "{case}");
+                    assert_eq!(reply.headers["x-should-retry"], "false", "{case}");
+                    assert!(at("/error/message").as_str().unwrap().contains("Not that."), "{case}");
+                }
+                (Outcome::Blocked, false) => {
+                    let (place, why) = format.refusal;
+                    assert!(at(place).as_str().unwrap().starts_with("Not that."), "{case}");
+                    assert_eq!(at(format.why), why, "{case}");
+                }
+                (Outcome::Redacted, _) if answer.contains("SECRET") => {
+                    assert_eq!(at(format.said), "it is [REDACTED], hush", "{case}");
+                }
+                _ => assert_eq!(at(format.said), "good day", "{case}"),
+            }
+            let forwarded = upstream.received();
+            let sent = String::from_utf8_lossy(&forwarded);
+            assert!(!sent.contains("TEST-SECRET") && !sent.contains("TEST-S9"), "{case}");
+        }
+        let received = String::from_utf8(upstream.received()).unwrap();
+        assert!(received.contains(&format!("POST {} HTTP/1.1", format.path)), "{received}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_can_look_like_an_answer_in_every_format() {
+    let policy = policy_with("reply_as: error", "reply_as: refusal");
+    let upstream = Upstream::start(Script::say("never")).await;
+    let guard = Guard::with(&upstream.url(), &policy, "");
+    for format in &FORMATS {
+        let reply = post_to(guard.address, format.path, &(format.ask)("PORTCULLIS-TEST-S9")).await;
+        let document = reply.json();
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let said = document.pointer(format.said).unwrap().as_str().unwrap();
+        assert!(said.starts_with("Not that."), "{}", reply.body);
+        assert_eq!(*document.pointer(format.why).unwrap(), format.refusal.1);
+    }
+    assert_eq!(upstream.received(), b"");
+}
+
+#[tokio::test]
+async fn errors_have_the_shape_that_the_formats_clients_know() {
+    let upstream = Upstream::start(Script::say("never")).await;
+    let guard = Guard::with(&upstream.url(), POLICY, "");
+    let broken = post_to(guard.address, "/v1/messages", &json!({ "model": "m" })).await;
+    let document = broken.json();
+    assert_eq!((broken.status, &document["type"]), (400, &json!("error")), "{}", broken.body);
+    assert_eq!(document["error"]["type"], "invalid_request_error");
+    let message = document["error"]["message"].as_str().unwrap();
+    assert!(message.contains("messages") && message.contains("missing_field"), "{message}");
+    let streamed = json!({ "model": "m", "prompt": "hi", "stream": true });
+    let refused = post_to(guard.address, "/v1/completions", &streamed).await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "unsupported"));
+    let ids = json!({ "model": "m", "prompt": [[1, 2, 3]] });
+    let refused = post_to(guard.address, "/v1/completions", &ids).await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "unsupported"));
+    assert_eq!(upstream.received(), b"");
+}
+
+#[tokio::test]
+async fn texts_to_be_embedded_are_judged_and_numbers_come_back() {
+    let upstream = Upstream::start(Script::json(&embedding())).await;
+    let guard = Guard::start(&upstream.url());
+    let ask = |text: &str| json!({ "model": "m", "input": ["fine", text] });
+    let reply = post_to(guard.address, "/v1/embeddings", &ask("good")).await;
+    assert_eq!(reply.json(), embedding());
+    let before = upstream.received().len();
+    let reply = post_to(guard.address, "/v1/embeddings", &ask("PORTCULLIS-TEST-S9")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (400, "content_filter"));
+    assert_eq!(reply.json()["error"]["param"], "input[1]");
+    assert_eq!(upstream.received().len(), before);
+}
