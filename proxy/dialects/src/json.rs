@@ -15,6 +15,8 @@ use crate::ReadError;
 const MAX_DEPTH: usize = 64;
 /// More keys than any real request has; bounds the work per byte received.
 const MAX_KEYS: usize = 10_000;
+/// Room for this many fields is made with the first: most objects have no more.
+const USUAL_KEYS: usize = 8;
 /// Up to this many keys, comparing each with each is cheaper than hashing them.
 const FEW_KEYS: usize = 16;
 
@@ -275,6 +277,9 @@ impl<'de> Visitor<'de> for Value<'_> {
                     .broken("duplicate_key", "a key appears twice in an object"));
             }
             let value = entries.next_value_seed(inner)?;
+            if fields.is_empty() {
+                fields.reserve(USUAL_KEYS);
+            }
             fields.push((key, value));
         }
         Ok(Json::Object(fields))

@@ -139,6 +139,9 @@ impl Strongest {
             Some((_, _, known)) if known.score >= best.score => {}
             Some((_, _, known)) => *known = best,
             None => {
+                if self.found.is_empty() {
+                    self.found.reserve(Category::ALL.len());
+                }
                 self.found.push((direction, category, best));
                 // There are fewer directions and categories than a byte counts.
                 *index = self.found.len() as u8;
