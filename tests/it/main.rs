@@ -21,5 +21,6 @@ mod classifiers;
 mod commands;
 mod durability;
 mod requests;
+mod streams;
 mod transport;
 mod upstream_faults;

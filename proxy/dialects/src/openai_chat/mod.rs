@@ -9,6 +9,6 @@ mod request;
 mod tables;
 
 pub use answer::Answer;
-pub use chunk::{Channel, Chunk, Delta};
-pub use reply::{DONE, Refusal, upstream_error_text, withheld_events};
+pub use chunk::{Channel, Chunk, Delta, Envelope, Frame};
+pub use reply::{CutChoice, DONE, Refusal, cut_events, upstream_error_text};
 pub use request::Request;
