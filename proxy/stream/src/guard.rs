@@ -143,14 +143,21 @@ impl StreamGuard {
     #[must_use]
     pub fn wants_more(&self) -> bool {
         let backlog = BACKLOG.saturating_mul(self.settings.window);
-        let full = || self.texts.iter().any(|text| text.backlog() > backlog);
-        !self.ended && !(self.asking && full())
+        let full = self.asking && self.waiting() > backlog;
+        !self.ended && !full
     }
 
     /// Bytes of the upstream's stream that are held: chunks, and events half received.
     #[must_use]
     pub const fn held(&self) -> usize {
         self.held + self.sse.pending()
+    }
+
+    /// Characters that wait for their first verdict, of the channel with the most of them. Text that is judged only as
+    /// a whole does not count.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.texts.iter().map(Text::backlog).max().unwrap_or(0)
     }
 
     /// What is to be judged now, if there is anything. One examination is under way at a time; what comes meanwhile

@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_stream::{Examination, StreamGuard};
+use proxy_stream::{Examination, Settings, StreamGuard};
 
 use ledger::Ledger;
 use plan::{BLOCKS, CUT_OUT, Fault, Plan, violations};
@@ -118,7 +118,13 @@ impl World<'_> {
         let most = if self.random.chance(20) { rest.len() } else { 200 };
         let count = (1 + self.random.below(most)).min(rest.len());
         self.fed += count;
-        self.guard.feed(&rest[..count], self.now).is_ok()
+        let read = self.guard.feed(&rest[..count], self.now).is_ok();
+        let Settings { overlap, .. } = self.plan.settings;
+        if let Some(most) = self.plan.settings.bounds(Duration::ZERO).characters {
+            let waiting = self.guard.waiting();
+            assert!(waiting <= most - overlap + count, "{waiting} characters wait");
+        }
+        read
     }
 
     fn judge(&mut self) -> Option<End> {
