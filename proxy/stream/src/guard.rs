@@ -363,7 +363,7 @@ fn add(examination: &mut Examination, number: usize, text: &Text) {
             start => format!("{channel}#{start}..{}", span.end).into(),
         };
         examination.passages.push(text.channel.passage(words, Arc::clone(&at)));
-        if text.is_ended() && span.start == 0 {
+        if text.is_finished() && span.start == 0 {
             examination.passages.extend(text.channel.unescaped(words));
         }
         examination.parts.push(Part { text: number, span, at, channel: Arc::clone(&channel) });

@@ -50,7 +50,9 @@ pub(crate) struct Text {
     tail: usize,
     /// When the oldest character after `examined` came.
     since: Duration,
+    /// As far as is known, no more will come; once finished, none may.
     ended: bool,
+    finished: bool,
     /// How far it was judged from its beginning on in one piece.
     read_whole: usize,
     cuts: Vec<Range<usize>>,
@@ -74,6 +76,7 @@ impl Text {
             tail: 0,
             since: Duration::ZERO,
             ended: false,
+            finished: false,
             read_whole: 0,
             cuts: Vec::new(),
             others: 0,
@@ -116,10 +119,11 @@ impl Text {
     /// No more of it will come.
     pub(crate) const fn end(&mut self) {
         self.ended = true;
+        self.finished = true;
     }
 
-    pub(crate) const fn is_ended(&self) -> bool {
-        self.ended
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// Characters that wait for their first verdict although there is a whole window of them.
@@ -130,8 +134,7 @@ impl Text {
     /// From when on it is to be judged, and whether it should be judged along with others now.
     pub(crate) fn due(&self) -> Option<Duration> {
         let Settings { mode, window, overlap, max_wait } = self.settings;
-        let read_on = self.ended && self.can_read_whole() && self.read_whole < self.received();
-        if self.new == 0 && !read_on {
+        if self.is_examined() {
             return None;
         }
         if self.ended || (self.new >= window && !self.at_end_only) {
@@ -154,7 +157,7 @@ impl Text {
     pub(crate) fn readings(&self) -> Vec<(Range<usize>, &str)> {
         let to = self.received();
         let from = self.back(self.examined, self.settings.overlap);
-        let whole = self.can_read_whole() && (self.ended || to >= 2 * self.read_whole);
+        let whole = self.can_read_whole() && (self.finished || to >= 2 * self.read_whole);
         let mut readings = Vec::new();
         if self.new > 0 && !(whole && from == 0) {
             readings.push(from..to);
@@ -221,10 +224,11 @@ impl Text {
         }
     }
 
-    /// Whether verdicts cover all of it, also as a whole where it is read so.
+    /// Whether verdicts cover all of it, in the end also as a whole where it is read so.
     pub(crate) fn is_examined(&self) -> bool {
         let to = self.received();
-        self.examined == to && (self.read_whole == to || !self.can_read_whole())
+        let as_whole = self.read_whole == to || !self.can_read_whole();
+        self.examined == to && (as_whole || !self.finished)
     }
 
     /// Whether the next `length` bytes may leave, after `before` others.

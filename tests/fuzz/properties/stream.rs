@@ -1,5 +1,5 @@
 //! However a model server's bytes are cut, the same answer leaves or none; and what leaves is an answer that leaves as
-//! it is.
+//! it is. Choices do not wait for each other, so the order of events between them is left open.
 
 use std::time::Duration;
 
@@ -19,7 +19,9 @@ pub fn check(bytes: &[u8]) {
         other.sort();
         assert_eq!(one, other, "something else leaves when the bytes are cut otherwise");
         let events: Vec<u8> = whole.iter().flat_map(|event| encode(event)).collect();
-        assert_eq!(pass(&events, 7, mode).as_ref(), Some(&whole), "what left is read otherwise");
+        let mut again = pass(&events, 7, mode).expect("what left can be read");
+        again.sort();
+        assert_eq!(one, again, "what left is read otherwise");
     }
 }
 

@@ -72,8 +72,8 @@ struct Answering<B> {
     body: Option<B>,
     began: Instant,
     judging: Option<Judging>,
-    /// Whether there was a verdict, or nothing to have one about.
     tally: Tally,
+    /// How long verdicts took, one after the other.
     judged: Duration,
     /// How much of each text has been let go.
     until: BTreeMap<String, u64>,
@@ -177,7 +177,7 @@ where
         if self.judging.is_some() {
             return;
         }
-        let nothing = self.stream.is_judged() && self.tally.ruling().is_none();
+        let nothing = self.stream.is_judged() && self.tally.is_empty();
         let examination = match self.stream.examine(self.began.elapsed()) {
             Some(examination) => examination,
             // An answer that says nothing is decided about too.

@@ -41,6 +41,11 @@ impl Tally {
         }
     }
 
+    /// Whether nothing was decided yet.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ruling.is_none()
+    }
+
     /// The strongest action so far.
     pub(super) fn action(&self) -> Action {
         self.action.unwrap_or(Action::Allow)
