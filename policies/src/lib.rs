@@ -19,6 +19,7 @@ pub mod library;
 mod messages;
 mod policy;
 mod reader;
+mod streaming;
 mod suggest;
 mod vocabulary;
 
@@ -28,4 +29,5 @@ pub use decide::decide;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use evidence::{Because, Decision, Evidence, Failure, Observation, Redaction};
 pub use policy::{Policy, Quota, Rule};
+pub use streaming::{Streaming, StreamingMode};
 pub use vocabulary::{Action, Mode, ReplyAs};

@@ -7,7 +7,7 @@ use classifiers_core::{Category, Direction};
 
 use crate::cases::{self, Case, TestOutcome};
 use crate::messages::Messages;
-use crate::{Action, Because, Diagnostics, Mode, ReplyAs, compile};
+use crate::{Action, Because, Diagnostics, Mode, ReplyAs, Streaming, compile};
 
 /// A policy that was read, checked and compiled. Immutable; share it in an [`Arc`](std::sync::Arc).
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ pub struct Policy {
     pub(crate) hazards: Hazards,
     pub(crate) requests: Option<Quota>,
     pub(crate) on_failure: OnFailure,
+    pub(crate) streaming: Streaming,
     pub(crate) messages: Messages,
     pub(crate) cases: Vec<Case>,
 }
@@ -143,6 +144,12 @@ impl Policy {
     #[must_use]
     pub const fn requests(&self) -> Option<Quota> {
         self.requests
+    }
+
+    /// How a streamed answer is released.
+    #[must_use]
+    pub const fn streaming(&self) -> Streaming {
+        self.streaming
     }
 
     /// How a blocked request is answered.

@@ -22,5 +22,6 @@ mod commands;
 mod durability;
 mod formats;
 mod requests;
+mod streams;
 mod transport;
 mod upstream_faults;

@@ -88,6 +88,51 @@ pub async fn post_to(address: SocketAddr, path: &str, body: &Value) -> Reply {
     raw(address, &[head.as_bytes(), body.as_bytes()].concat()).await
 }
 
+/// A streamed answer that is read as it comes.
+pub struct Reading {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+impl Reading {
+    /// Asks for a streamed answer.
+    pub async fn ask(address: SocketAddr, body: &Value) -> Self {
+        let body = body.to_string();
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        Self { stream, bytes: Vec::new() }
+    }
+
+    /// Reads on until `enough` of the text that was received, or the end.
+    pub async fn until(&mut self, enough: impl Fn(&str) -> bool) -> String {
+        loop {
+            let text = self.text();
+            let mut buffer = [0; 4096];
+            if enough(&text) {
+                return text;
+            }
+            match self.stream.read(&mut buffer).await {
+                Ok(count) if count > 0 => self.bytes.extend_from_slice(&buffer[..count]),
+                _ => return self.text(),
+            }
+        }
+    }
+
+    /// The content of the first choice, as far as it was received.
+    fn text(&self) -> String {
+        let Some(reply) = parse(&self.bytes) else { return String::new() };
+        let events = get_events(&reply.body).into_iter();
+        let chunks = events.filter_map(|event| serde_json::from_str::<Value>(&event).ok());
+        let content =
+            |chunk: Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+        chunks.filter_map(content).collect()
+    }
+}
+
 /// Posts a body to the chat completions with these extra headers.
 pub async fn post(address: SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     try_post(address, headers, body).await.expect("no response")

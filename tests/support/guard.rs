@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proxy_audit::{Closed, Opened, Record};
+use proxy_audit::{Closed, Opened, Record, Released};
 use serde_json::Value;
 
 use super::POLICY;
@@ -102,6 +102,18 @@ impl Guard {
             .into_iter()
             .filter_map(|entry| match entry.record {
                 Record::Closed(closed) => Some(*closed),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Every released record so far, oldest first.
+    pub fn released(&self) -> Vec<Released> {
+        let entries = proxy_audit::tail(&self.audit_dir(), u64::MAX).unwrap();
+        entries
+            .into_iter()
+            .filter_map(|entry| match entry.record {
+                Record::Released(released) => Some(released),
                 _ => None,
             })
             .collect()

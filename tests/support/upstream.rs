@@ -1,8 +1,9 @@
 //! A model server that does as it is told, and writes down every byte it gets.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +19,8 @@ pub enum Script {
     Dribble(Vec<u8>, usize, Duration),
     /// These bytes, then nothing, for ever.
     Stall(Vec<u8>),
+    /// The first bytes, then the second again and again, as fast as they are taken.
+    Endless(Vec<u8>, Vec<u8>),
     /// These bytes, then the connection is reset.
     Reset(Vec<u8>),
     /// These bytes, then the connection is closed in an orderly way.
@@ -125,7 +128,17 @@ pub struct Upstream {
     pub address: SocketAddr,
     received: Arc<Mutex<Vec<u8>>>,
     script: Arc<Mutex<Script>>,
+    seen: Arc<Seen>,
     _tasks: JoinSet<()>,
+}
+
+/// What the server noticed of its clients.
+#[derive(Default)]
+struct Seen {
+    /// When the last of them closed its connection in the middle of a script.
+    left: Mutex<Option<Instant>>,
+    /// Bytes of endless answers that were taken.
+    taken: AtomicUsize,
 }
 
 impl Upstream {
@@ -135,14 +148,16 @@ impl Upstream {
         let received = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(Mutex::new(script));
         let mut tasks = JoinSet::new();
-        let (log, plan) = (Arc::clone(&received), Arc::clone(&script));
+        let seen = Arc::<Seen>::default();
+        let (log, plan, notes) = (Arc::clone(&received), Arc::clone(&script), Arc::clone(&seen));
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(connection(stream, Arc::clone(&log), Arc::clone(&plan)));
+                let (log, plan, notes) = (Arc::clone(&log), Arc::clone(&plan), Arc::clone(&notes));
+                connections.spawn(connection(stream, log, plan, notes));
             }
         });
-        Self { address, received, script, _tasks: tasks }
+        Self { address, received, script, seen, _tasks: tasks }
     }
 
     pub fn url(&self) -> String {
@@ -159,6 +174,22 @@ impl Upstream {
         self.received.lock().unwrap().clone()
     }
 
+    /// Waits until a client has left in the middle of an answer, and says when that was.
+    pub async fn left(&self) -> Instant {
+        for _ in 0..500 {
+            if let Some(left) = *self.seen.left.lock().unwrap() {
+                return left;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nobody left");
+    }
+
+    /// How many bytes of endless answers were taken.
+    pub fn taken(&self) -> usize {
+        self.seen.taken.load(Ordering::Relaxed)
+    }
+
     /// The JSON body of the last request received.
     pub fn last_body(&self) -> Value {
         let received = self.received();
@@ -168,10 +199,16 @@ impl Upstream {
     }
 }
 
-async fn connection(mut stream: TcpStream, log: Arc<Mutex<Vec<u8>>>, script: Arc<Mutex<Script>>) {
+async fn connection(
+    mut stream: TcpStream,
+    log: Arc<Mutex<Vec<u8>>>,
+    script: Arc<Mutex<Script>>,
+    seen: Arc<Seen>,
+) {
     while request(&mut stream, &log).await.is_some() {
         let script = script.lock().unwrap().clone();
-        if play(&mut stream, script).await.is_none() {
+        if play(&mut stream, script, &seen).await.is_none() {
+            *seen.left.lock().unwrap() = Some(Instant::now());
             return;
         }
     }
@@ -195,7 +232,7 @@ async fn request(stream: &mut TcpStream, log: &Mutex<Vec<u8>>) -> Option<()> {
 }
 
 /// Plays the script; `None` when the connection is over.
-async fn play(stream: &mut TcpStream, script: Script) -> Option<()> {
+async fn play(stream: &mut TcpStream, script: Script, seen: &Seen) -> Option<()> {
     match script {
         Script::Reply(bytes) => stream.write_all(&bytes).await.ok(),
         Script::Dribble(bytes, size, pause) => {
@@ -215,6 +252,13 @@ async fn play(stream: &mut TcpStream, script: Script) -> Option<()> {
             // Until the other side gives up.
             while stream.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {}
             None
+        }
+        Script::Endless(head, bytes) => {
+            stream.write_all(&head).await.ok()?;
+            loop {
+                stream.write_all(&bytes).await.ok()?;
+                seen.taken.fetch_add(bytes.len(), Ordering::Relaxed);
+            }
         }
         Script::Reset(bytes) => {
             stream.write_all(&bytes).await.ok()?;

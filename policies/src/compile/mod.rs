@@ -4,6 +4,7 @@ mod cases;
 mod hazards;
 mod messages;
 mod operation;
+mod streaming;
 mod units;
 
 use crate::diagnostics::Diagnostics;
@@ -11,7 +12,7 @@ use crate::document::{self, Node, Value};
 use crate::messages::Messages;
 use crate::policy::Identity;
 use crate::reader::{Fields, Known, Reader, shorten};
-use crate::{Mode, Policy};
+use crate::{Mode, Policy, Streaming};
 
 const DOCUMENT: Known = Known {
     table: "the policy",
@@ -26,6 +27,7 @@ const DOCUMENT: Known = Known {
         "limits",
         "on_failure",
         "messages",
+        "streaming",
         "tests",
     ],
     later: &[
@@ -36,7 +38,6 @@ const DOCUMENT: Known = Known {
         "never_below",
         "profiles",
         "routes",
-        "streaming",
     ],
 };
 
@@ -93,6 +94,10 @@ fn compile(reader: &mut Reader<'_>, root: &Node, source: &str) -> Option<Policy>
         .and_then(|node| hazards::read(reader, node));
     let limits = fields.get("limits").map(|node| operation::limits(reader, node));
     let on_failure = operation::on_failure(reader, fields.get("on_failure"));
+    let streaming = match fields.get("streaming") {
+        Some(node) => streaming::read(reader, node, Streaming::DEFAULT),
+        None => Streaming::DEFAULT,
+    };
     let messages = match fields.get("messages") {
         Some(node) => messages::read(reader, node),
         None => Messages::default(),
@@ -105,6 +110,7 @@ fn compile(reader: &mut Reader<'_>, root: &Node, source: &str) -> Option<Policy>
         hazards: hazards?,
         requests: limits.flatten(),
         on_failure,
+        streaming,
         messages,
         cases,
     })

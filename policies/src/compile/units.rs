@@ -68,6 +68,40 @@ fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(u64::from(digits(text.strip_suffix('s')?)?.get())))
 }
 
+/// Reads a length of text such as `400 chars`.
+pub(super) fn characters(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    allowed: std::ops::RangeInclusive<usize>,
+) -> Option<usize> {
+    let parsed = match &node.value {
+        Value::Text(text) => text.strip_suffix("chars").and_then(|count| whole(count.trim_end())),
+        _ => None,
+    };
+    let (least, most) = (allowed.start(), allowed.end());
+    if parsed.is_none() {
+        reader
+            .error(node.at, format!("{what} must be a length of text"))
+            .expected("expected a whole number and `chars`")
+            .help("such as `400 chars`");
+    }
+    let count = usize::try_from(parsed?).unwrap_or(usize::MAX);
+    if !allowed.contains(&count) {
+        reader
+            .error(node.at, format!("{what} is out of range"))
+            .expected(format!("expected {least} to {most} chars"));
+        return None;
+    }
+    Some(count)
+}
+
+/// A whole number in digits alone, zero too.
+fn whole(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
 /// A count in digits alone: no sign, no separator.
 fn digits(text: &str) -> Option<NonZeroU32> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()

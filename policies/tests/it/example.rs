@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use classifiers_core::{Category, Direction};
-use policies::{Action, Because, Mode, Quota, ReplyAs, Rule, TestOutcome};
+use policies::{
+    Action, Because, Mode, Quota, ReplyAs, Rule, Streaming, StreamingMode, TestOutcome,
+};
 
 use crate::support::{assert_own_tests_pass, hazards, policy, said};
 
@@ -58,6 +60,21 @@ fn what_is_not_said_blocks() {
     assert_eq!((policy.mode(), policy.reply_as()), (Mode::Enforce, ReplyAs::Error));
     assert_eq!(policy.timeout(), Duration::from_millis(1500));
     assert_eq!((policy.requests(), policy.test_triggers()), (None, true));
+}
+
+#[test]
+fn streaming_says_how_answers_are_released() {
+    let streaming = |section: &str| {
+        policy(&format!("version: 1\nname: test\nhazards: {{}}\n{section}")).streaming()
+    };
+    assert_eq!(streaming(""), Streaming::DEFAULT);
+    let whole = streaming("streaming: { mode: whole }");
+    assert_eq!(whole, Streaming { mode: StreamingMode::Whole, ..Streaming::DEFAULT });
+    let all = streaming(
+        "streaming: { mode: follow, window: 600 chars, overlap: 900chars, max_wait: 2s }",
+    );
+    let (window, overlap, max_wait) = (600, 900, Duration::from_secs(2));
+    assert_eq!(all, Streaming { mode: StreamingMode::Follow, window, overlap, max_wait });
 }
 
 /// Reasons, language, and how the text starts.

@@ -19,9 +19,12 @@ pub(crate) fn panel() -> Result<Panel, Failure> {
     let cached = VerdictCacheLayer::new(REMEMBERED_VERDICTS).layer(InProcess::new(starter));
     let triggers = TestTriggers::new();
     let triggers_id = triggers.id().clone();
-    Ok(Panel::new([
-        Check::new(id, BoxClassify::new(cached)),
-        // Not cached: finding a string is faster than looking it up.
-        Check::new(triggers_id, BoxClassify::new(InProcess::new(triggers))),
-    ]))
+    let starter = Check::new(id, BoxClassify::new(cached));
+    // Not cached: finding a string is faster than looking it up.
+    let triggers = Check::new(triggers_id, BoxClassify::new(InProcess::new(triggers)));
+    if cfg!(feature = "unjudged") {
+        tracing::warn!("this build is for benchmarks: nothing but test triggers is judged");
+        return Ok(Panel::new([triggers]));
+    }
+    Ok(Panel::new([starter, triggers]))
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::fault::Problem;
 use crate::line::{self, Digest};
-use crate::record::{Closed, Opened, Text};
+use crate::record::{Closed, Opened, Released, Text};
 use crate::render;
 use crate::words::StartReason;
 
@@ -31,6 +31,8 @@ pub enum Record {
     Started(Started),
     /// A request was accepted.
     Opened(Opened),
+    /// Part of a streamed answer was let go.
+    Released(Released),
     /// A request has ended, with a decision.
     Closed(Box<Closed>),
     /// A request that was open when the process died.
@@ -58,7 +60,7 @@ pub struct Started {
     pub open: Vec<Uuid>,
 }
 
-/// A request that was open when the process died: its answer, if any, never left with a decision.
+/// A request that was open when the process died: of its answer nothing left but what `released` records let go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abandoned {
     /// The id of the [`Opened`] record.
@@ -98,6 +100,7 @@ impl Entry {
         let record = match kind.as_ref() {
             "started" => serde_json::from_slice(line).map(Record::Started),
             "opened" => serde_json::from_slice(line).map(Record::Opened),
+            "released" => serde_json::from_slice(line).map(Record::Released),
             "closed" => serde_json::from_slice(line).map(Record::Closed),
             "abandoned" => serde_json::from_slice(line).map(Record::Abandoned),
             "sealed" => serde_json::from_slice(line).map(Record::Sealed),
@@ -116,6 +119,7 @@ impl Entry {
         let body = match &self.record {
             Record::Started(record) => Body::Own(Own::Started(record)),
             Record::Opened(record) => Body::Opened(record),
+            Record::Released(record) => Body::Released(record),
             Record::Closed(record) => Body::Closed(record),
             Record::Abandoned(record) => Body::Own(Own::Abandoned(record)),
             Record::Sealed(record) => Body::Own(Own::Sealed(record)),
@@ -132,6 +136,7 @@ impl Entry {
 /// What is written.
 pub(crate) enum Body<'a> {
     Opened(&'a Opened),
+    Released(&'a Released),
     Closed(&'a Closed),
     Own(Own<'a>),
 }
@@ -151,6 +156,7 @@ impl Body<'_> {
         out.clear();
         match self {
             Self::Opened(opened) => render::opened(out, opened),
+            Self::Released(released) => render::released(out, released),
             Self::Closed(closed) => render::closed(out, closed),
             Self::Own(own) => {
                 crate::json::write(out, own)?;

@@ -97,7 +97,7 @@ pub enum Problem {
     #[error("the id of the closed request {0} is used again")]
     Reused(Uuid),
     /// The request is not open.
-    #[error("request {0} is closed without being open")]
+    #[error("the record is about request {0}, which is not open")]
     NotOpen(Uuid),
     /// The request was closed before.
     #[error("request {0} is closed twice")]

@@ -11,7 +11,7 @@ use crate::error::JournalError;
 use crate::line::{FRAME_BYTES, LINE_BYTES};
 use crate::queue::{Shared, Step};
 use crate::receipt::{Promise, Receipt};
-use crate::record::{Closed, Opened};
+use crate::record::{Closed, Opened, Released};
 use crate::recover::{self, Recovery};
 use crate::syncer;
 use crate::writer::{Staged, Writer};
@@ -106,6 +106,11 @@ impl Journal {
     /// Appends that a request was accepted. Refusals come through the receipt.
     pub fn append_opened(&self, opened: &Opened) -> Receipt {
         self.append(&Body::Opened(opened), Step::Open(opened.id))
+    }
+
+    /// Appends that part of an answer is let go. Refusals come through the receipt.
+    pub fn append_released(&self, released: &Released) -> Receipt {
+        self.append(&Body::Released(released), Step::Release(released.id))
     }
 
     /// Appends how a request ended. Refusals come through the receipt.

@@ -39,6 +39,15 @@ impl Ledger {
         }
     }
 
+    /// Something is said about a request that must be open.
+    pub(crate) fn release(&self, id: Uuid) -> Result<(), Misuse> {
+        match self.requests.get(&id) {
+            Some(State::Open) => Ok(()),
+            Some(State::Closed) => Err(Misuse::ClosedTwice),
+            None => Err(Misuse::NotOpen),
+        }
+    }
+
     pub(crate) fn close(&mut self, id: Uuid) -> Result<(), Misuse> {
         match self.requests.get_mut(&id) {
             Some(state @ State::Open) => {

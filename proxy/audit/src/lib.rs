@@ -1,7 +1,8 @@
 //! The decision log: the truth about every decision, in the order in which it was taken.
 //!
 //! A request leaves two records. It is **opened** when it is accepted, before the upstream is
-//! called, and **closed** with the decision before a byte of the answer leaves. What was opened and
+//! called, and **closed** with the decision before a byte of the answer leaves. A long streamed answer
+//! leaves part by part; then each part but the last has a **released** record before it. What was opened and
 //! never closed (a crash, a power cut) is marked **abandoned** at the next start, so every request
 //! that was ever let in has an end in this log.
 //!
@@ -15,7 +16,7 @@
 //! - `hash` is the BLAKE3 of all bytes of the line before `,"hash":`. Those bytes contain `prev`, the
 //!   hash of the line before, so every line vouches for the whole log up to itself. The first
 //!   record's `prev` is [`Digest::GENESIS`].
-//! - Kinds are `started`, `opened`, `closed`, `abandoned` and `sealed`. Every segment begins with a
+//! - Kinds are `started`, `opened`, `released`, `closed`, `abandoned` and `sealed`. Every segment begins with a
 //!   `started` record that names the requests still open, so a restart reads one segment, however
 //!   long the log. A reader passes over fields and kinds that it does not know; later versions may
 //!   add both without a new `v`.
@@ -80,7 +81,9 @@ pub use follow::{Follower, tail};
 pub use journal::{Journal, Options};
 pub use line::Digest;
 pub use receipt::Receipt;
-pub use record::{Check, Closed, Opened, ReadSummary, Ruling, Span, Text, Timing, Unchecked};
+pub use record::{
+    Check, Closed, Opened, ReadSummary, Released, Ruling, Span, Text, Timing, Unchecked,
+};
 pub use recover::Recovery;
 pub use verify::{Ending, Report, verify};
 pub use words::{Action, CheckStatus, Mode, Outcome, StartReason, Verdict};

@@ -17,6 +17,8 @@ pub const NAME_BYTES: usize = 256;
 pub const POINTER_BYTES: usize = 512;
 /// Most entries in `because`, `unchecked`, `checks`, `scores` and `at` each.
 pub const LIST_ENTRIES: usize = 64;
+/// Most texts of one `released` record: as many as a request may ask for choices, with a few texts each.
+pub const RELEASED_ENTRIES: usize = 1024;
 /// Most spans of one check.
 pub const SPAN_ENTRIES: usize = 64;
 

@@ -75,6 +75,7 @@ impl Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Open(Uuid),
+    Release(Uuid),
     Close(Uuid),
 }
 
@@ -123,7 +124,7 @@ impl Queue {
     fn has_room(&self, inner: &Inner, length: usize, step: Step) -> bool {
         let limit = match step {
             Step::Open(_) => self.limit / 2,
-            Step::Close(_) => self.limit,
+            Step::Release(_) | Step::Close(_) => self.limit,
         };
         inner.batch.bytes.len().saturating_add(length) <= limit
     }

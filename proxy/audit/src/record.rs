@@ -4,6 +4,7 @@
 //! scores.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -42,7 +43,24 @@ pub struct Opened {
     pub trace_id: Option<Text>,
 }
 
-/// A request has ended, with this decision. Written before a byte of the answer leaves.
+/// Part of a streamed answer was decided about and is let go; the request is still open. Written before a byte of that
+/// part leaves. What the checks said is in the [`Closed`] record, for the whole answer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Released {
+    /// The id of the [`Opened`] record.
+    pub id: Uuid,
+    /// When the decision was taken. Records keep milliseconds.
+    #[serde(deserialize_with = "crate::json::time::deserialize")]
+    pub time: Timestamp,
+    /// What was done with this part.
+    pub action: Action,
+    /// JSON pointer of a text of the answer → how much of it is let go from its beginning on, in bytes of what the model
+    /// server said. Texts that did not grow since the record before are left out.
+    pub until: BTreeMap<Text, u64>,
+}
+
+/// A request has ended, with this decision. Written before a byte of the answer leaves, but for what
+/// [`Released`] records let go.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Closed {
     /// The id of the [`Opened`] record that this one closes.

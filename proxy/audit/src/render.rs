@@ -1,4 +1,4 @@
-//! Writing the two records of an exchange.
+//! Writing the records of an exchange.
 //!
 //! By hand, not through serde: every request pays for this, and fixed names need no search for characters to
 //! escape. What is written here is read back by the types' `Deserialize`.
@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 use crate::by_category::ByCategory;
 use crate::json;
-use crate::limits::{LIST_ENTRIES, NAME_BYTES, POINTER_BYTES, SPAN_ENTRIES, WORD_BYTES, cut};
-use crate::record::{Check, Closed, Opened, Ruling, Span, Text, Timing, Unchecked};
+use crate::limits::{
+    LIST_ENTRIES, NAME_BYTES, POINTER_BYTES, RELEASED_ENTRIES, SPAN_ENTRIES, WORD_BYTES, cut,
+};
+use crate::record::{Check, Closed, Opened, Released, Ruling, Span, Text, Timing, Unchecked};
 
 /// Appends the inside of an `opened` record's JSON object.
 pub(crate) fn opened(out: &mut Vec<u8>, record: &Opened) {
@@ -23,6 +25,19 @@ pub(crate) fn opened(out: &mut Vec<u8>, record: &Opened) {
     }
     text(out, r#","method":"#, &record.method, WORD_BYTES);
     optional(out, r#","trace_id":"#, record.trace_id.as_ref(), WORD_BYTES);
+}
+
+/// Appends the inside of a `released` record's JSON object.
+pub(crate) fn released(out: &mut Vec<u8>, record: &Released) {
+    head(out, "released", record.id, record.time);
+    word(out, r#","action":"#, record.action.as_str());
+    raw(out, r#","until":{"#);
+    for (index, (at, length)) in record.until.iter().take(RELEASED_ENTRIES).enumerate() {
+        raw(out, if index == 0 { "" } else { "," });
+        string(out, &cut(at, POINTER_BYTES));
+        count(out, ":", *length);
+    }
+    raw(out, "}");
 }
 
 /// Appends the inside of a `closed` record's JSON object.

@@ -33,6 +33,7 @@ struct Brief<'a> {
 pub(crate) struct Counts {
     pub(crate) records: u64,
     pub(crate) opened: u64,
+    pub(crate) released: u64,
     pub(crate) closed: u64,
     pub(crate) abandoned: u64,
     /// Kinds of a newer version.
@@ -181,6 +182,7 @@ impl Scan {
                 return Ok(());
             }
             "opened" => &mut self.counts.opened,
+            "released" => &mut self.counts.released,
             "closed" => &mut self.counts.closed,
             "abandoned" => &mut self.counts.abandoned,
             _ => {
@@ -190,8 +192,11 @@ impl Scan {
         };
         *counter += 1;
         let id = brief.id.ok_or_else(|| missing("id"))?;
-        let booked =
-            if brief.kind == "opened" { self.ledger.open(id) } else { self.ledger.close(id) };
+        let booked = match brief.kind.as_ref() {
+            "opened" => self.ledger.open(id),
+            "released" => self.ledger.release(id),
+            _ => self.ledger.close(id),
+        };
         booked.map_err(|misuse| match misuse {
             Misuse::OpenedTwice => Problem::OpenedTwice(id),
             Misuse::Reused => Problem::Reused(id),

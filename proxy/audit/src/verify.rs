@@ -23,6 +23,8 @@ pub struct Report {
     pub bytes: u64,
     /// Requests accepted.
     pub opened: u64,
+    /// Parts of streamed answers that were let go before the end.
+    pub released: u64,
     /// Requests that ended with a decision.
     pub closed: u64,
     /// Requests that a crash ended.
@@ -124,6 +126,7 @@ fn report(scan: &Scan, segments: u64, torn: Option<u64>) -> Report {
         records: counts.records,
         bytes: counts.bytes,
         opened: counts.opened,
+        released: counts.released,
         closed: counts.closed,
         abandoned: counts.abandoned,
         unknown: counts.unknown,

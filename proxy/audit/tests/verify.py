@@ -72,6 +72,9 @@ class Journal:
             if who in self.open or who in self.done:
                 raise Bad("opened twice")
             self.open.add(who)
+        elif kind == "released":
+            if who not in self.open:
+                raise Bad("released without being open")
         elif kind in ("closed", "abandoned"):
             if who not in self.open:
                 raise Bad("closed without being open")

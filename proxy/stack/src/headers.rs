@@ -9,6 +9,8 @@ pub(crate) const DECISION: HeaderName = HeaderName::from_static("x-guard-decisio
 pub(crate) const DECISION_ID: HeaderName = HeaderName::from_static("x-guard-decision-id");
 /// Which policy decided.
 pub(crate) const POLICY: HeaderName = HeaderName::from_static("x-guard-policy");
+/// When the text of a streamed answer leaves; `follow` means before its verdict.
+pub(crate) const STREAMING: HeaderName = HeaderName::from_static("x-guard-streaming");
 /// Where the time went (W3C Server Timing).
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Clients of OpenAI's libraries do not try again when this says `false`.

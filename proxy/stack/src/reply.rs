@@ -1,12 +1,13 @@
 //! What goes back to the client.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use proxy_audit::Outcome;
@@ -28,7 +29,24 @@ pub(crate) enum Content {
     Whole(Bytes, Outcome),
     /// A streamed answer that is still being received or judged. Boxed: it is made by the guard, and outlives
     /// the call that made it.
-    Held { rest: Pin<Box<dyn Future<Output = Ending> + Send>>, keep_alive: Duration },
+    Streamed { parts: Pin<Box<dyn Stream<Item = Part> + Send>>, keep_alive: Duration },
+}
+
+/// A part of a streamed answer that was decided about.
+pub(crate) enum Part {
+    /// Events to send, and what they let go, to be recorded before; `None` where the policy lets text go before its
+    /// verdict.
+    Some(Vec<Vec<u8>>, Option<LetGo>),
+    /// The end of the answer. Nothing follows.
+    Last(Ending),
+}
+
+/// What a part of an answer consists of.
+pub(crate) struct LetGo {
+    /// What was done with it.
+    pub(crate) action: proxy_audit::Action,
+    /// JSON pointer of each text of it, and how many bytes of that text have been let go by then.
+    pub(crate) until: BTreeMap<proxy_audit::Text, u64>,
 }
 
 /// The end of a streamed answer.
@@ -42,7 +60,7 @@ pub(crate) struct Ending {
 }
 
 /// A response body of the stack: bytes that are all there, or a stream that says nothing but that it lives until
-/// its text is cleared and recorded.
+/// some of its text is cleared and recorded.
 pub struct ReplyBody {
     state: State,
     permit: Option<OwnedSemaphorePermit>,
@@ -50,7 +68,7 @@ pub struct ReplyBody {
 
 enum State {
     Whole(Bytes),
-    Held { rest: Pin<Box<dyn Future<Output = Bytes> + Send>>, keep_alive: Interval },
+    Streamed { parts: Pin<Box<dyn Stream<Item = Bytes> + Send>>, keep_alive: Interval },
     Done,
 }
 
@@ -59,14 +77,15 @@ impl ReplyBody {
         Self { state: State::Whole(bytes), permit }
     }
 
-    pub(crate) fn held(
-        rest: Pin<Box<dyn Future<Output = Bytes> + Send>>,
+    /// Sends `parts`, none of which is empty, as they come.
+    pub(crate) fn streamed(
+        parts: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
         every: Duration,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let mut keep_alive = interval_at(tokio::time::Instant::now() + every, every);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { state: State::Held { rest, keep_alive }, permit }
+        Self { state: State::Streamed { parts, keep_alive }, permit }
     }
 
     fn end(&mut self) {
@@ -92,8 +111,12 @@ impl Body for ReplyBody {
         let bytes = match &mut self.state {
             State::Done => return Poll::Ready(None),
             State::Whole(bytes) => std::mem::take(bytes),
-            State::Held { rest, keep_alive } => match rest.as_mut().poll(context) {
-                Poll::Ready(bytes) => bytes,
+            State::Streamed { parts, keep_alive } => match parts.as_mut().poll_next(context) {
+                Poll::Ready(Some(bytes)) => {
+                    keep_alive.reset();
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Poll::Ready(None) => Bytes::new(),
                 Poll::Pending => {
                     return keep_alive.poll_tick(context).map(|_| {
                         let comment = Bytes::from_static(proxy_stream::keep_alive());
@@ -110,7 +133,7 @@ impl Body for ReplyBody {
         match &self.state {
             State::Done => true,
             State::Whole(bytes) => bytes.is_empty(),
-            State::Held { .. } => false,
+            State::Streamed { .. } => false,
         }
     }
 
@@ -118,7 +141,7 @@ impl Body for ReplyBody {
         match &self.state {
             State::Done => SizeHint::with_exact(0),
             State::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            State::Held { .. } => SizeHint::default(),
+            State::Streamed { .. } => SizeHint::default(),
         }
     }
 }

@@ -113,7 +113,7 @@ impl<F: Future<Output = Result<Reply, Denial>> + Unpin> Future for Responding<F>
 
 const fn decision_word(content: &Content) -> &'static str {
     match content {
-        Content::Held { .. } => "pending",
+        Content::Streamed { .. } => "pending",
         Content::Whole(_, Outcome::Allowed) => "allow",
         Content::Whole(_, Outcome::Flagged) => "flag",
         Content::Whole(_, Outcome::Redacted) => "redact",

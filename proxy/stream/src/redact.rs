@@ -36,6 +36,22 @@ pub(crate) fn merged(spans: &[Range<usize>]) -> Vec<Range<usize>> {
     merged
 }
 
+/// What stays of a `piece` that begins at `start` of its text; the mark stands in the piece where a span begins.
+pub(crate) fn keep(piece: &str, start: usize, spans: &[Range<usize>]) -> Option<String> {
+    let end = start + piece.len();
+    let mut kept = String::with_capacity(piece.len());
+    let mut from = start;
+    for span in spans.iter().filter(|span| span.start < end && span.end > start) {
+        kept.push_str(piece.get(from - start..span.start.max(start) - start)?);
+        if span.start >= start {
+            kept.push_str(REDACTED);
+        }
+        from = span.end.min(end);
+    }
+    kept.push_str(piece.get(from - start..)?);
+    Some(kept)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,12 +31,12 @@ impl SseDecoder {
         Self { limit, line: Vec::new(), data: None, after_cr: false, at_start: true }
     }
 
-    /// Takes the next bytes; the answer is the data of each event that they complete.
+    /// Takes the next bytes; the data of each event that they complete is added to `events`, also where an error
+    /// follows.
     ///
     /// # Errors
     /// When an event is too large or not UTF-8. Nothing more may be fed after that.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<String>, SseError> {
-        let mut events = Vec::new();
+    pub fn feed(&mut self, bytes: &[u8], events: &mut Vec<String>) -> Result<(), SseError> {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
             if std::mem::take(&mut self.after_cr) && first == b'\n' {
@@ -53,7 +53,17 @@ impl SseDecoder {
             rest = tail.get(1..).unwrap_or_default();
             events.extend(self.end_line()?);
         }
-        Ok(events)
+        Ok(())
+    }
+
+    /// Bytes of an unfinished event.
+    #[must_use]
+    pub const fn pending(&self) -> usize {
+        let data = match &self.data {
+            Some(data) => data.len(),
+            None => 0,
+        };
+        data + self.line.len()
     }
 
     /// Whether bytes of an unfinished event are left.
@@ -63,8 +73,7 @@ impl SseDecoder {
     }
 
     fn grow(&mut self, bytes: &[u8]) -> Result<(), SseError> {
-        let held = self.data.as_ref().map_or(0, Vec::len) + self.line.len();
-        if held + bytes.len() > self.limit {
+        if self.pending() + bytes.len() > self.limit {
             return Err(SseError::TooLarge(self.limit));
         }
         self.line.extend_from_slice(bytes);
@@ -111,7 +120,9 @@ mod tests {
 
     fn decode(pieces: &[&[u8]]) -> Vec<String> {
         let mut decoder = SseDecoder::new(1 << 20);
-        pieces.iter().flat_map(|piece| decoder.feed(piece).unwrap()).collect()
+        let mut events = Vec::new();
+        pieces.iter().for_each(|piece| decoder.feed(piece, &mut events).unwrap());
+        events
     }
 
     #[test]
@@ -135,9 +146,14 @@ mod tests {
 
     #[test]
     fn too_much_and_not_text_are_errors() {
-        assert_eq!(SseDecoder::new(8).feed(b"data: 1234567"), Err(SseError::TooLarge(8)));
-        let mut decoder = SseDecoder::new(64);
-        assert_eq!(decoder.feed(b"data: \xff\n\n"), Err(SseError::NotUtf8));
+        let feed = |limit: usize, bytes: &[u8]| {
+            let mut events = Vec::new();
+            let fed = SseDecoder::new(limit).feed(bytes, &mut events);
+            (fed, events)
+        };
+        assert_eq!(feed(8, b"data: 1234567"), (Err(SseError::TooLarge(8)), vec![]));
+        let before = vec!["a".to_owned()];
+        assert_eq!(feed(64, b"data: a\n\ndata: \xff\n\n"), (Err(SseError::NotUtf8), before));
     }
 
     proptest! {

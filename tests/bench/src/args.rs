@@ -34,6 +34,19 @@ pub(crate) struct Args {
     /// Whether texts are new each time, or always the same, which the guard then remembers
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', default_values = ["unique", "repeated"])]
     pub(crate) texts: Vec<crate::text::Kind>,
+    /// Measure streamed answers instead, so many at a time, such as 1,64,500; policies then come from this program
+    #[arg(
+        long, value_name = "N,...", value_delimiter = ',',
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    pub(crate) streams: Vec<u16>,
+    /// Milliseconds from one token of a streamed answer to the next
+    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) token_ms: u64,
+    /// A guard without classifiers, to see what they cost in streams:
+    /// `cargo build --release -p portcullis --features unjudged --target-dir DIR`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) unjudged: Option<PathBuf>,
     /// The guard's policy [default: the shipped one without its rate limit]
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,

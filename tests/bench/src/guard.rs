@@ -1,6 +1,7 @@
 //! The guard as it ships, but for its rate limit.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +15,6 @@ use crate::failure::Failure;
 use crate::machine::Cores;
 use crate::process::{Server, free_address};
 use crate::stop::Stop;
-use crate::upstream::Upstream;
 
 /// How often the guard is started to see how fast it is ready.
 const STARTS: usize = 10;
@@ -51,16 +51,31 @@ impl Binary {
         Ok(Self { program, policy, origin })
     }
 
+    /// The same with another policy.
+    pub(crate) fn with_policy(&self, text: &str, place: &Place) -> Result<Self, Failure> {
+        let policy = place.dir("policy")?.join("policy.yaml");
+        fs::write(&policy, text).map_err(Failure::io("cannot write the policy"))?;
+        Ok(Self { program: self.program.clone(), policy, origin: self.origin.clone() })
+    }
+
+    /// Another program with the same policy.
+    pub(crate) fn like(&self, origin: &Path, place: &Place) -> Result<Self, Failure> {
+        let program = place.dir("other-guard")?.join("portcullis");
+        fs::copy(origin, &program)
+            .map_err(Failure::io(format!("{} cannot be copied", origin.display())))?;
+        Ok(Self { program, policy: self.policy.clone(), origin: origin.to_owned() })
+    }
+
     /// What it says about itself.
     pub(crate) fn version(&self) -> Result<String, Failure> {
         Ok(said(&self.program, &["--version"])?.trim().to_owned())
     }
 
-    fn spawn(&self, upstream: &Upstream, dir: &Path, cores: &Cores) -> Result<Server, Failure> {
+    fn spawn(&self, upstream: SocketAddr, dir: &Path, cores: &Cores) -> Result<Server, Failure> {
         let address = free_address()?;
         let mut command = Command::new(&self.program);
         command
-            .args(["serve", "--upstream", &format!("http://{}", upstream.address())])
+            .args(["serve", "--upstream", &format!("http://{upstream}")])
             .args(["--listen", &address.to_string()])
             .arg("--policy")
             .arg(&self.policy)
@@ -79,7 +94,7 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn start(
         binary: &Binary,
-        upstream: &Upstream,
+        upstream: SocketAddr,
         (place, cores): (&Place, &Cores),
         stop: &Stop,
     ) -> Result<Self, Failure> {
@@ -102,7 +117,7 @@ impl Starts {
     /// Starts the guard again and again, each time with an empty audit log.
     pub(crate) fn measure(
         binary: &Binary,
-        upstream: &Upstream,
+        upstream: SocketAddr,
         (place, cores): (&Place, &Cores),
         stop: &Stop,
     ) -> Result<Self, Failure> {

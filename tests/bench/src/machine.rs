@@ -1,6 +1,6 @@
 //! What was measured, on what, and on which of its cores.
 
-use std::fs;
+use std::{fmt, fs};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
@@ -43,6 +43,21 @@ impl Machine {
             pinned: args.pin,
             fdatasync: place.sync_time()?,
         })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { command, guard, guard_path, guard_bytes, nginx, .. } = self;
+        let Self { kernel, cpu, cores, pinned, fdatasync, .. } = self;
+        let mebibytes = *guard_bytes as f64 / f64::from(1 << 20);
+        writeln!(f, "command:   {command}")?;
+        writeln!(f, "guard:     {guard}, {guard_path} ({mebibytes:.1} MiB)")?;
+        writeln!(f, "beside:    {}", nginx.as_deref().unwrap_or("nginx is not installed"))?;
+        let placed = if *pinned { ", proxies and load each on their own" } else { "" };
+        writeln!(f, "machine:   {cpu}, {cores} cores{placed}, Linux {kernel}")?;
+        let (p50, p99) = (fdatasync.p50_ms, fdatasync.p99_ms);
+        write!(f, "fdatasync: p50 {p50:.2} ms, p99 {p99:.2} ms (this disk, nothing else on it)")
     }
 }
 

@@ -16,6 +16,7 @@ mod process;
 mod report;
 mod series;
 mod stop;
+mod streams;
 mod text;
 mod upstream;
 mod wire;
@@ -48,10 +49,14 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     let binary = guard::Binary::copy(args, &place)?;
     let machine = Machine::describe(&binary, &place, args)?;
     cores.load_side()?;
+    if !args.streams.is_empty() {
+        let bench = streams::Streams { args, place: &place, cores: &cores, stop: &stop };
+        return bench.run(&binary, machine);
+    }
     let upstream = Upstream::start()?;
-    let starts = guard::Starts::measure(&binary, &upstream, (&place, &cores), &stop)?;
-    let nginx = Nginx::start_if_there(&upstream, &place, &cores, &stop)?;
-    let guard = guard::Guard::start(&binary, &upstream, (&place, &cores), &stop)?;
+    let starts = guard::Starts::measure(&binary, upstream.address(), (&place, &cores), &stop)?;
+    let nginx = Nginx::start_if_there(upstream.address(), &place, &cores, &stop)?;
+    let guard = guard::Guard::start(&binary, upstream.address(), (&place, &cores), &stop)?;
     let rows = series::Series {
         args,
         upstream: &upstream,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::disk::Place;
@@ -9,7 +10,6 @@ use crate::failure::Failure;
 use crate::machine::Cores;
 use crate::process::{Server, free_address};
 use crate::stop::Stop;
-use crate::upstream::Upstream;
 
 /// A running nginx.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts it before `upstream`; says how to install it if it is missing.
     pub(crate) fn start_if_there(
-        upstream: &Upstream,
+        upstream: SocketAddr,
         place: &Place,
         cores: &Cores,
         stop: &Stop,
@@ -37,7 +37,7 @@ impl Nginx {
             CONFIG
                 .replace("DIR", &dir.to_string_lossy())
                 .replace("LISTEN", &address.to_string())
-                .replace("UPSTREAM", &upstream.address().to_string()),
+                .replace("UPSTREAM", &upstream.to_string()),
         )
         .map_err(failed())?;
         let Some(program) = program() else {
@@ -70,7 +70,7 @@ fn program() -> Option<&'static str> {
 }
 
 /// One worker; connections are kept on both sides; nothing is logged; a request is read whole before it is
-/// passed on, as the guard has to.
+/// passed on, as the guard has to; an answer is passed on as it comes.
 const CONFIG: &str = r#"daemon off;
 worker_processes 1;
 pid "DIR/nginx.pid";
@@ -96,6 +96,7 @@ http {
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_request_buffering on;
+            proxy_buffering off;
         }
     }
 }

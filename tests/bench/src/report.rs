@@ -133,16 +133,7 @@ impl Row {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { command, guard, guard_path, guard_bytes, nginx, .. } = &self.machine;
-        let Machine { kernel, cpu, cores, pinned, fdatasync, .. } = &self.machine;
-        let mebibytes = *guard_bytes as f64 / f64::from(1 << 20);
-        writeln!(f, "command:   {command}")?;
-        writeln!(f, "guard:     {guard}, {guard_path} ({mebibytes:.1} MiB)")?;
-        writeln!(f, "beside:    {}", nginx.as_deref().unwrap_or("nginx is not installed"))?;
-        let placed = if *pinned { ", proxies and load each on their own" } else { "" };
-        writeln!(f, "machine:   {cpu}, {cores} cores{placed}, Linux {kernel}")?;
-        let (p50, p99) = (fdatasync.p50_ms, fdatasync.p99_ms);
-        writeln!(f, "fdatasync: p50 {p50:.2} ms, p99 {p99:.2} ms (this disk, nothing else on it)")?;
+        writeln!(f, "{}", self.machine)?;
         let ready = &self.starts.ready_ms;
         let (middle, most) = (median(ready.clone()), ready.last().copied().unwrap_or_default());
         let count = ready.len();

@@ -72,7 +72,7 @@ fn tail(dir: &Path, lines: u64, follow: bool, json: bool) -> Result<ExitCode, Fa
     }
 }
 
-/// One line for a person. An opened record says nothing yet that its end will not say.
+/// One line for a person. What comes before the end of a request says nothing that its end will not say.
 fn as_line(entry: &Entry) -> Option<String> {
     match &entry.record {
         Record::Closed(closed) => Some(closed_line(closed)),

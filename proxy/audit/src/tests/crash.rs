@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use super::sim::{Key, Op, SimDisk};
-use super::support::{closed, id, opened, wait};
+use super::support::{closed, id, opened, released, wait};
 use crate::verify::{Ending, verify_on};
 use crate::{Journal, Options, Receipt};
 
@@ -63,6 +63,8 @@ impl Run {
             Move::Close(_) if self.open.is_empty() => {}
             Move::Close(index) => {
                 let number = self.open.remove(index.index(self.open.len()));
+                let receipt = self.journal.append_released(&released(number));
+                self.waiting.push((("released", id(number)), receipt));
                 let receipt = self.journal.append_closed(&closed(number));
                 self.waiting.push((("closed", id(number)), receipt));
             }

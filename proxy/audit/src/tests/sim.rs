@@ -168,7 +168,7 @@ impl SimDisk {
         Self::with(files)
     }
 
-    /// Every opened, closed and abandoned record in the whole lines of all segments, in order.
+    /// Every opened, released, closed and abandoned record in the whole lines of all segments, in order.
     pub(super) fn records(&self) -> Vec<Key> {
         let state = self.state();
         let segments = state.files.iter().filter(|(name, _)| name.ends_with(".jsonl"));
@@ -178,6 +178,7 @@ impl SimDisk {
                 let Some(line) = line.strip_suffix(b"\n") else { continue };
                 match Entry::from_line(line).map(|entry| entry.record) {
                     Ok(Record::Opened(record)) => keys.push(("opened", record.id)),
+                    Ok(Record::Released(record)) => keys.push(("released", record.id)),
                     Ok(Record::Closed(record)) => keys.push(("closed", record.id)),
                     Ok(Record::Abandoned(record)) => keys.push(("abandoned", record.id)),
                     _ => {}

@@ -10,7 +10,7 @@ use proxy_audit::{
 };
 use uuid::Uuid;
 
-use crate::support::{closed, id, opened, wait};
+use crate::support::{closed, id, opened, released, wait};
 
 pub(crate) fn open(dir: &Path, segment_bytes: u64) -> Journal {
     let options = Options { segment_bytes, ..Options::default() };
@@ -43,18 +43,24 @@ fn a_journal_keeps_what_it_was_given_and_ends_sealed() {
     wait(first.written()).expect("the disk works");
     wait(first.durable()).expect("the disk works");
     wait(first.written()).expect("what is durable is written");
+    wait(journal.append_released(&released(1)).durable()).expect("the disk works");
     wait(journal.append_closed(&closed(1)).durable()).expect("the disk works");
+    for number in [1, 2] {
+        let late = wait(journal.append_released(&released(number)).durable());
+        assert!(matches!(late, Err(JournalError::Misuse { .. })), "{number} is not open");
+    }
     assert_eq!(verify(&path).expect("it is sound").ending, Ending::NotSealed);
     journal.close().expect("the disk works");
     journal.close().expect("a second time is no error");
     assert!(matches!(wait(journal.append_opened(&opened(2)).written()), Err(JournalError::Closed)));
 
     let report = verify(&path).expect("it is sound");
-    assert_eq!((report.records, report.opened, report.closed), (4, 1, 1));
-    assert_eq!((report.ending, report.still_open, report.head_seq), (Ending::Sealed, 0, 4));
+    assert_eq!((report.records, report.opened, report.released, report.closed), (5, 1, 1, 1));
+    assert_eq!((report.ending, report.still_open, report.head_seq), (Ending::Sealed, 0, 5));
     let records = records(&path);
     assert_eq!(records[1], Record::Opened(opened(1)));
-    assert_eq!(records[2], Record::Closed(Box::new(closed(1))));
+    assert_eq!(records[2], Record::Released(released(1)));
+    assert_eq!(records[3], Record::Closed(Box::new(closed(1))));
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode();
     assert_eq!(mode(&path) & 0o777, 0o700);
     assert_eq!(mode(&path.join("00000000000000000001.jsonl")) & 0o777, 0o600);

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use proxy_audit::verify;
 
 use crate::journal::{fill, open};
-use crate::support::opened;
+use crate::support::{opened, released};
 
 /// The interpreter; one with the `blake3` package can be named instead.
 fn python() -> String {
@@ -30,6 +30,7 @@ fn a_second_verifier_agrees() {
     let mut odd = opened(9_000);
     odd.route = "/\u{2028}é😀\u{7f}\"\\".into();
     drop(journal.append_opened(&odd));
+    drop(journal.append_released(&released(9_000)));
     fill(&journal, 200);
     journal.close().expect("the disk works");
     drop(open(dir.path(), 20_000));

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use proxy_audit::{
-    Action, Check, CheckStatus, Closed, Mode, Opened, Outcome, ReadSummary, Ruling, Span, Timing,
-    Verdict,
+    Action, Check, CheckStatus, Closed, Mode, Opened, Outcome, ReadSummary, Released, Ruling, Span,
+    Timing, Verdict,
 };
 use uuid::Uuid;
 
@@ -20,6 +20,12 @@ pub(crate) fn opened(number: u64) -> Opened {
         method: "POST".into(),
         trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
     }
+}
+
+/// A part of its answer.
+pub(crate) fn released(number: u64) -> Released {
+    let until = [("/choices/0/message/content".into(), 1_200)];
+    Released { id: id(number), time: time(number + 500), action: Action::Flag, until: until.into() }
 }
 
 /// Its end, with two checks on the way in and one on the way out.

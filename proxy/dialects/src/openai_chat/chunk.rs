@@ -22,18 +22,30 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Every reading of the whole text of this channel: as it stands, and for a tool call's arguments also with
-    /// its escapes resolved.
+    /// Whether its parts can be read on their own, like a sentence and unlike half a JSON object: what the model says
+    /// to a person. A name, an id or a tool's arguments mean something only as a whole.
     #[must_use]
-    pub fn passages(&self, text: &str) -> Vec<Passage> {
-        let at = format!("/choices/{}/message{}", self.choice, self.field);
-        let unescaped =
-            if self.field.ends_with("/arguments") { crate::unescaped(text) } else { None };
-        let passage =
-            |text: &str, at: &str| Passage::new(text, Role::Assistant, self.direction, at);
-        std::iter::once(passage(text, &at))
-            .chain(unescaped.map(|words| passage(&words, &format!("{at}#unescaped"))))
-            .collect()
+    pub fn is_prose(&self) -> bool {
+        matches!(&*self.field, "/content" | "/refusal" | "/reasoning" | "/reasoning_content")
+    }
+
+    /// The JSON pointer of the text in the answer.
+    #[must_use]
+    pub fn pointer(&self) -> String {
+        format!("/choices/{}/message{}", self.choice, self.field)
+    }
+
+    /// The stretch `text` of this channel as a passage; `at` says where it came from.
+    #[must_use]
+    pub fn passage(&self, text: &str, at: Arc<str>) -> Passage {
+        Passage::new(text, Role::Assistant, self.direction, at)
+    }
+
+    /// A tool call's whole arguments with their escapes resolved, where that is another text.
+    #[must_use]
+    pub fn unescaped(&self, text: &str) -> Option<Passage> {
+        let words = self.field.ends_with("/arguments").then(|| crate::unescaped(text)).flatten()?;
+        Some(self.passage(&words, format!("{}#unescaped", self.pointer()).into()))
     }
 }
 
@@ -85,30 +97,9 @@ impl Chunk {
         &self.deltas
     }
 
-    /// Replaces the piece of text `number` (its index in [`deltas`](Self::deltas)).
-    pub fn replace(&mut self, number: usize, text: &str) {
-        if let Some(delta) = self.deltas.get_mut(number) {
-            delta.text = text.into();
-            crate::request::replace(&mut self.document, &delta.at, text);
-        }
-    }
-
-    /// Whether this is the chunk that only carries usage.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        self.document.get("choices") == Some(&Json::Array(Vec::new()))
-    }
-
     /// The indices of the choices that appear in this chunk.
     pub fn choices(&self) -> impl Iterator<Item = u64> {
         self.listed().iter().filter_map(index)
-    }
-
-    /// The indices of the choices that end with this chunk.
-    pub fn finished(&self) -> impl Iterator<Item = u64> {
-        let ended =
-            |choice: &&Json| choice.get("finish_reason").is_some_and(|why| *why != Json::Null);
-        self.listed().iter().filter(ended).filter_map(index)
     }
 
     fn listed(&self) -> &[Json] {
@@ -118,22 +109,115 @@ impl Chunk {
         }
     }
 
-    /// A chunk of the same answer (id, model, time) with other choices.
-    pub(super) fn with_choices(&self, choices: Vec<Json>) -> Json {
+    /// What the chunk says about the answer as a whole.
+    #[must_use]
+    pub fn envelope(&self) -> Envelope {
         let mut document = self.document.clone();
         if let Json::Object(fields) = &mut document {
             fields.retain(|(name, _)| &**name != "usage");
         }
-        if let Some(value) = document.pointer_mut("/choices") {
-            *value = Json::Array(choices);
-        }
-        document
+        set_choices(&mut document, Vec::new());
+        Envelope { document }
     }
 
-    /// The event's data as it goes to the client.
+    /// Takes the text out: for each choice in the chunk the frame that is left, and the pieces of text that belong
+    /// into it. A chunk without choices is one frame.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn into_frames(self) -> Vec<(Frame, Vec<Delta>)> {
+        let Self { mut document, mut deltas } = self;
+        for delta in &deltas {
+            crate::request::replace(&mut document, &delta.at, "");
+        }
+        let choices = match document.pointer_mut("/choices") {
+            Some(Json::Array(choices)) if choices.len() > 1 => std::mem::take(choices),
+            _ => return vec![(Frame::of(document, &deltas), deltas)],
+        };
+        let (mut frames, last) = (Vec::new(), choices.len() - 1);
+        for (position, choice) in choices.into_iter().enumerate() {
+            let mut single = document.clone();
+            if let Json::Object(fields) = &mut single
+                && position < last
+            {
+                // It counts for all choices, so it comes with the last.
+                fields.retain(|(name, _)| &**name != "usage");
+            }
+            set_choices(&mut single, vec![choice]);
+            let inside = format!("/choices/{position}/");
+            let (own, others): (Vec<Delta>, Vec<Delta>) =
+                deltas.into_iter().partition(|delta| delta.at.starts_with(&inside));
+            deltas = others;
+            let moved = |delta: Delta| {
+                let rest = delta.at.strip_prefix(&inside).unwrap_or_default();
+                Delta { at: format!("/choices/0/{rest}").into(), ..delta }
+            };
+            let own: Vec<Delta> = own.into_iter().map(moved).collect();
+            frames.push((Frame::of(single, &own), own));
+        }
+        frames
+    }
+}
+
+/// What is left of a chunk, for one of its choices, when its text is taken out.
+#[derive(Debug)]
+pub struct Frame {
+    document: Json,
+    /// Where each piece of text belongs.
+    places: Vec<Arc<str>>,
+    choice: Option<u64>,
+    ends: bool,
+}
+
+impl Frame {
+    fn of(document: Json, deltas: &[Delta]) -> Self {
+        let places = deltas.iter().map(|delta| Arc::clone(&delta.at)).collect();
+        let listed = match document.get("choices") {
+            Some(Json::Array(choices)) => choices.first(),
+            _ => None,
+        };
+        let why = listed.and_then(|choice| choice.get("finish_reason"));
+        let (choice, ends) = (listed.and_then(index), why.is_some_and(|why| *why != Json::Null));
+        Self { document, places, choice, ends }
+    }
+
+    /// The choice it is about, by its `index`; none for a chunk that only carries usage.
+    #[must_use]
+    pub const fn choice(&self) -> Option<u64> {
+        self.choice
+    }
+
+    /// Whether the choice ends with it.
+    #[must_use]
+    pub const fn ends_choice(&self) -> bool {
+        self.ends
+    }
+
+    /// The event's data as it goes to the client, with `texts` in their places; a place without a text stays empty.
+    #[must_use]
+    pub fn fill<T: AsRef<str>>(mut self, texts: impl IntoIterator<Item = T>) -> Vec<u8> {
+        for (place, text) in self.places.iter().zip(texts) {
+            crate::request::replace(&mut self.document, place, text.as_ref());
+        }
         self.document.to_bytes()
+    }
+}
+
+/// What every chunk of an answer repeats: id, model, time. No text.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    document: Json,
+}
+
+impl Envelope {
+    pub(super) fn with_choices(&self, choices: Vec<Json>) -> Vec<u8> {
+        let mut document = self.document.clone();
+        set_choices(&mut document, choices);
+        document.to_bytes()
+    }
+}
+
+fn set_choices(document: &mut Json, choices: Vec<Json>) {
+    if let Some(value) = document.pointer_mut("/choices") {
+        *value = Json::Array(choices);
     }
 }
 

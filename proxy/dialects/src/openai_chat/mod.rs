@@ -6,8 +6,8 @@ mod chunk;
 mod reply;
 pub(crate) mod tables;
 
-pub use chunk::{Channel, Chunk, Delta};
-pub use reply::{DONE, upstream_error_text, withheld_events};
+pub use chunk::{Channel, Chunk, Delta, Envelope, Frame};
+pub use reply::{CutChoice, DONE, cut_events, upstream_error_text};
 
 pub(crate) use reply::no_usage;
 

@@ -1,6 +1,6 @@
 //! Answers the guard writes itself.
 
-use super::chunk::Chunk;
+use super::chunk::{Envelope, Frame};
 use crate::Json;
 use crate::dialect::Refusal;
 use crate::json::object;
@@ -77,28 +77,42 @@ impl Refusal<'_> {
     }
 }
 
-/// The events that take the place of a streamed answer's text: for each of `choices` a refusal and the finish
-/// reason `content_filter`, then the upstream's usage chunk if it sent one, then `[DONE]`.
+/// A choice of a streamed answer that is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutChoice {
+    /// Its `index`.
+    pub index: u64,
+    /// Whether the client has seen some of it.
+    pub begun: bool,
+}
+
+/// The events that end a streamed answer early: for each of `choices` a refusal and the finish reason
+/// `content_filter`, then the upstream's usage chunk if it sent one, then `[DONE]`.
 #[must_use]
-pub fn withheld_events(
-    like: &Chunk,
-    choices: &[u64],
+pub fn cut_events(
+    like: &Envelope,
+    choices: &[CutChoice],
     text: &str,
-    usage: Option<&Chunk>,
+    usage: Option<Frame>,
 ) -> Vec<Vec<u8>> {
-    let said = choices
-        .iter()
-        .map(|&index| {
-            let delta = [("role", "assistant".into()), ("refusal", text.into())];
-            chunk_choice(index, object(delta), Json::Null)
-        })
-        .collect();
+    let said = choices.iter().map(|&CutChoice { index, begun }| {
+        // Clients join what they get of a field, the role too.
+        let refusal = ("refusal", Json::from(text));
+        let delta = match begun {
+            true => object([refusal]),
+            false => object([("role", "assistant".into()), refusal]),
+        };
+        chunk_choice(index, delta, Json::Null)
+    });
     let ended = choices
         .iter()
-        .map(|&index| chunk_choice(index, object([]), "content_filter".into()))
-        .collect();
-    let mut events = vec![like.with_choices(said).to_bytes(), like.with_choices(ended).to_bytes()];
-    events.extend(usage.map(Chunk::to_bytes));
+        .map(|choice| chunk_choice(choice.index, object([]), "content_filter".into()));
+    let mut events = Vec::new();
+    if !choices.is_empty() {
+        events.push(like.with_choices(said.collect()));
+        events.push(like.with_choices(ended.collect()));
+    }
+    events.extend(usage.map(|usage| usage.fill([""; 0])));
     events.push(DONE.to_vec());
     events
 }

@@ -6,6 +6,8 @@ mod panel;
 mod request;
 mod response;
 mod ruling;
+mod stream;
+mod tally;
 
 pub use clearance::Cleared;
 pub use panel::{Check, Panel};

@@ -1,4 +1,4 @@
-//! Judging an answer: all of it is held until there is a decision about all of it.
+//! Judging an answer. A plain one is held until there is a decision about all of it; for a streamed one see `stream`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,17 +9,16 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use policies::Action;
-use proxy_audit::Outcome;
 use proxy_dialects::openai_chat::upstream_error_text;
-use proxy_dialects::{Answer, ApiError, Dialect};
-use proxy_stream::{HeldAnswer, StreamError};
+use proxy_dialects::{Answer, Dialect};
 
 use super::layer::Guarding;
 use super::ruling::{Ruled, delivered, redacted, rule};
+use super::stream::streamed;
 use crate::denial::Denial;
 use crate::read::Asked;
 use crate::record::{Entry, milliseconds};
-use crate::reply::{Content, Ending, Reply};
+use crate::reply::{Content, Reply};
 
 /// The longest explanation of an upstream's error that is passed on, in bytes.
 const ERROR_TEXT_BYTES: usize = 1024;
@@ -28,10 +27,10 @@ const ERROR_BODY_BYTES: usize = 64 * 1024;
 
 /// What must be remembered of the request to judge its answer.
 pub(super) struct Asker {
-    entry: Entry,
+    pub(super) entry: Entry,
     stream: bool,
     dialect: Dialect,
-    choices: u64,
+    pub(super) choices: u64,
     language: Option<String>,
     /// What was done with the request.
     pub(super) input: Action,
@@ -52,7 +51,7 @@ impl Asker {
         }
     }
 
-    fn note_upstream(&self) {
+    pub(super) fn note_upstream(&self) {
         let ms = milliseconds(self.called.elapsed());
         self.entry.note(|closed| closed.timing_ms.upstream = ms);
     }
@@ -72,7 +71,7 @@ impl Asker {
         self.entry.note(|closed| closed.output = Some(ruling));
     }
 
-    fn message(&self, guarding: &Guarding, ruled: &Ruled) -> String {
+    pub(super) fn message(&self, guarding: &Guarding, ruled: &Ruled) -> String {
         let id = self.entry.id().to_string();
         guarding.policy.message(&ruled.decision.because, self.language.as_deref(), &id)
     }
@@ -95,15 +94,7 @@ where
     }
     match (media_type(&head.headers)?, asker.stream) {
         ("application/json", false) => plain(&guarding, &asker, body).await,
-        ("text/event-stream", true) => {
-            let keep_alive = guarding.limits.keep_alive;
-            let rest = Box::pin(streamed(guarding, asker, body));
-            let content = Content::Held { rest, keep_alive };
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            Ok(Reply { status: StatusCode::OK, headers, content, permit: None })
-        }
+        ("text/event-stream", true) => Ok(streamed(guarding, asker, body)),
         (media, _) => Err(Denial::UpstreamInvalid(format!("it came as {media}"))),
     }
 }
@@ -139,7 +130,7 @@ where
     Ok(bytes)
 }
 
-async fn next_data<B>(body: &mut B, idle: Duration) -> Result<Option<Bytes>, Denial>
+pub(super) async fn next_data<B>(body: &mut B, idle: Duration) -> Result<Option<Bytes>, Denial>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -185,92 +176,6 @@ fn redact(answer: &mut Answer, ruled: &Ruled) -> bool {
     ruled.redactions().iter().all(|(at, spans)| {
         redacted(answer.passages(), at, spans).is_some_and(|text| answer.replace(at, &text))
     })
-}
-
-/// Holds a streamed answer to its end, then judges it.
-async fn streamed<B>(guarding: Arc<Guarding>, asker: Asker, body: B) -> Ending
-where
-    B: Body<Data = Bytes> + Send + Unpin,
-    B::Error: std::fmt::Display,
-{
-    let held = match hold(&guarding, &asker, body).await {
-        Ok(held) => held,
-        Err(Denial::UpstreamTimeout) => {
-            return broken("upstream_timeout", "the model server fell silent");
-        }
-        Err(denial) => {
-            tracing::warn!(?denial, "the upstream's stream could not be read");
-            return broken(
-                "upstream_failed",
-                "the model server's answer broke off or could not be read",
-            );
-        }
-    };
-    let Ok(passages) = held.passages() else {
-        tracing::warn!("the upstream's stream ended before it was complete");
-        return broken("upstream_failed", "the model server's answer broke off");
-    };
-    let mut ruled = asker.rule(&guarding, &passages).await;
-    let message = asker.message(&guarding, &ruled);
-    let redactions: Vec<_> =
-        ruled.decision.redactions.iter().map(|cut| (&*cut.at, cut.span.clone())).collect();
-    let events = match ruled.decision.action {
-        Action::Block => Err(held),
-        Action::Redact => Ok(held.release(&redactions)),
-        Action::Allow | Action::Flag => Ok(held.release(&[])),
-    };
-    finish(&asker, &mut ruled, events, &message)
-}
-
-async fn hold<B>(guarding: &Guarding, asker: &Asker, mut body: B) -> Result<HeldAnswer, Denial>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
-    let limits = guarding.limits;
-    let mut held = HeldAnswer::new(asker.choices, limits.answer_bytes);
-    while !held.is_done() {
-        let Some(data) = next_data(&mut body, limits.upstream_idle).await? else { break };
-        held.feed(&data).map_err(|error| Denial::UpstreamInvalid(error.to_string()))?;
-    }
-    Ok(held)
-}
-
-/// The events to send: released, withheld, or an error where neither is possible.
-fn finish(
-    asker: &Asker,
-    ruled: &mut Ruled,
-    events: Result<Result<Vec<Vec<u8>>, StreamError>, HeldAnswer>,
-    message: &str,
-) -> Ending {
-    let events = match events {
-        Err(_) if ruled.decision.unavailable => {
-            asker.note_ruling(ruled);
-            let ending = broken(
-                "guard_unavailable",
-                "a safety check gave no verdict, so nothing was let through",
-            );
-            return Ending { outcome: Outcome::GuardUnavailable, ..ending };
-        }
-        Err(held) => held.withhold(message),
-        Ok(Ok(events)) => events,
-        Ok(Err(_)) => {
-            // What cannot be cut out is not let through.
-            ruled.block_instead();
-            asker.note_ruling(ruled);
-            let ending = broken("content_filter", "the answer was withheld");
-            return Ending { outcome: Outcome::Blocked, ..ending };
-        }
-    };
-    asker.note_ruling(ruled);
-    let outcome = delivered(asker.input, ruled.decision.action);
-    Ending { events, outcome, reason: None }
-}
-
-/// An error event: clients raise it, and nothing follows it.
-fn broken(code: &'static str, message: &str) -> Ending {
-    let error = ApiError::new("server_error", code, message);
-    Ending { events: vec![error.to_bytes()], outcome: Outcome::UpstreamFailed, reason: Some(code) }
 }
 
 /// An upstream's refusal. Its explanation may repeat the prompt or reveal what is inside the server, so it is

@@ -64,8 +64,8 @@ impl Ruled {
         };
         Ruling {
             verdict,
-            action: action(self.decision.action),
-            would: self.decision.would.map(action),
+            action: recorded(self.decision.action),
+            would: self.decision.would.map(recorded),
             because: self.decision.because.iter().map(|because| because.name().into()).collect(),
             checks: std::mem::take(&mut self.checks),
             checks_left_out: 0,
@@ -79,7 +79,7 @@ pub(super) fn redacted(passages: &[Passage], at: &str, spans: &[Range<usize>]) -
     proxy_stream::redact(&passage.text, spans)
 }
 
-const fn action(action: Action) -> proxy_audit::Action {
+pub(super) const fn recorded(action: Action) -> proxy_audit::Action {
     match action {
         Action::Allow => proxy_audit::Action::Allow,
         Action::Flag => proxy_audit::Action::Flag,

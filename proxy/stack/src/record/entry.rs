@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use proxy_audit::{
-    Closed, Journal, JournalError, Mode, Opened, Outcome, ReadSummary, Receipt, Timing,
+    Closed, Journal, JournalError, Mode, Opened, Outcome, ReadSummary, Receipt, Released, Timing,
 };
 use uuid::Uuid;
+
+use crate::reply::LetGo;
 
 /// A handle to the record of an exchange, to note things in on the way.
 ///
@@ -66,6 +68,16 @@ impl Entry {
         lock(&self.0.notes).as_ref().map(|closed| closed.timing_ms).unwrap_or_default()
     }
 
+    /// Records that part of the answer is let go, and waits until that is durable.
+    ///
+    /// # Errors
+    /// When it cannot be made durable: then the part may not leave.
+    pub(crate) async fn release(&self, part: LetGo) -> Result<(), JournalError> {
+        let LetGo { action, until } = part;
+        let released = Released { id: self.0.id, time: Timestamp::now(), action, until };
+        self.0.journal.append_released(&released).durable().await
+    }
+
     /// Closes the record and waits until it is durable.
     ///
     /// # Errors
@@ -105,7 +117,7 @@ impl Drop for Open {
             closed.outcome = Outcome::Failed;
             closed.reason = Some("panic".into());
         }
-        // Nobody is left to wait for it, and nothing was released.
+        // Nobody is left to wait for it, and nothing more is released.
         drop(self.finish());
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{Stream, StreamExt, unfold};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use proxy_audit::{Journal, JournalError, Opened};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::Entry;
 use crate::arrival::{Arrival, Caller, RequestBody};
 use crate::headers as names;
-use crate::reply::{Content, Ending, Reply, ReplyBody};
+use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
 
 /// A request with its open record.
 pub(crate) struct Exchange {
@@ -128,9 +129,10 @@ async fn settle(entry: Entry, reply: Reply) -> Response<ReplyBody> {
                 }
             }
         }
-        Content::Held { rest, keep_alive } => {
-            let rest = settle_later(entry, status, rest);
-            respond(status, headers, ReplyBody::held(Box::pin(rest), keep_alive, permit))
+        Content::Streamed { parts, keep_alive } => {
+            let settling = Settling { entry, status, parts, released: 0 };
+            let parts = Box::pin(unfold(Some(settling), Settling::next));
+            respond(status, headers, ReplyBody::streamed(parts, keep_alive, permit))
         }
     }
 }
@@ -155,20 +157,52 @@ fn micros(milliseconds: f32) -> u64 {
     (milliseconds * 1_000.0).round() as u64
 }
 
-async fn settle_later(
+/// A streamed answer whose parts are recorded, each before it leaves.
+struct Settling {
     entry: Entry,
     status: StatusCode,
-    rest: Pin<Box<dyn Future<Output = Ending> + Send>>,
-) -> Bytes {
-    let ending = rest.await;
-    let bytes: Vec<u8> =
-        ending.events.iter().flat_map(|event| proxy_stream::encode(event)).collect();
-    if let Some(reason) = ending.reason {
-        entry.note(|closed| closed.reason = Some(reason.into()));
+    parts: Pin<Box<dyn Stream<Item = Part> + Send>>,
+    /// Bytes that have left.
+    released: u64,
+}
+
+impl Settling {
+    /// The next bytes to send, and what comes after them.
+    async fn next(settling: Option<Self>) -> Option<(Bytes, Option<Self>)> {
+        let mut settling = settling?;
+        let (bytes, recorded, last) = match settling.parts.next().await? {
+            Part::Some(events, let_go) => {
+                let bytes = settling.encode(&events);
+                let recorded = match let_go {
+                    Some(let_go) => settling.entry.release(let_go).await,
+                    None => Ok(()),
+                };
+                (bytes, recorded, false)
+            }
+            Part::Last(Ending { events, outcome, reason }) => {
+                let bytes = settling.encode(&events);
+                if let Some(reason) = reason {
+                    settling.entry.note(|closed| closed.reason = Some(reason.into()));
+                }
+                let status = settling.status.as_u16();
+                let closed = settling.entry.close(outcome, status, settling.released).await;
+                (bytes, closed, true)
+            }
+        };
+        match recorded {
+            Ok(()) => {
+                let released = settling.released;
+                settling.entry.note(|closed| closed.released_bytes = released);
+                Some((bytes, (!last).then_some(settling)))
+            }
+            Err(error) => Some((proxy_stream::encode(&unrecorded(&error).to_bytes()).into(), None)),
+        }
     }
-    match entry.close(ending.outcome, status.as_u16(), bytes.len() as u64).await {
-        Ok(()) => bytes.into(),
-        Err(error) => proxy_stream::encode(&unrecorded(&error).to_bytes()).into(),
+
+    fn encode(&mut self, events: &[Vec<u8>]) -> Bytes {
+        let bytes: Vec<u8> = events.iter().flat_map(|event| proxy_stream::encode(event)).collect();
+        self.released += bytes.len() as u64;
+        bytes.into()
     }
 }
 

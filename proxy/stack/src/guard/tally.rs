@@ -1,0 +1,112 @@
+//! One ruling from the rulings about the parts of an answer.
+
+use policies::Action;
+use proxy_audit::limits::SPAN_ENTRIES;
+use proxy_audit::{Check, CheckStatus, Ruling, Verdict};
+use proxy_stream::Examination;
+
+use super::ruling::recorded;
+
+/// What was decided about an answer so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    ruling: Option<Ruling>,
+    action: Option<Action>,
+    would: Option<Action>,
+}
+
+impl Tally {
+    /// Adds the decision about a part of the answer; `ruling` is its record.
+    pub(super) fn add(&mut self, (action, would): (Action, Option<Action>), ruling: Ruling) {
+        self.action = self.action.max(Some(action));
+        // What shadow would have done about the whole is the strongest of what it would have done anywhere.
+        self.would = self.would.max(would.or(Some(action)));
+        let Some(all) = &mut self.ruling else {
+            self.ruling = Some(ruling);
+            return;
+        };
+        if rank(ruling.verdict) > rank(all.verdict) {
+            all.verdict = ruling.verdict;
+        }
+        for why in ruling.because {
+            if !all.because.contains(&why) {
+                all.because.push(why);
+            }
+        }
+        for check in ruling.checks {
+            match all.checks.iter_mut().find(|own| same(own, &check)) {
+                Some(own) => merge(own, check),
+                None => all.checks.push(check),
+            }
+        }
+    }
+
+    /// Whether nothing was decided yet.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ruling.is_none()
+    }
+
+    /// The strongest action so far.
+    pub(super) fn action(&self) -> Action {
+        self.action.unwrap_or(Action::Allow)
+    }
+
+    /// The record so far.
+    pub(super) fn ruling(&self) -> Option<Ruling> {
+        let mut ruling = self.ruling.clone()?;
+        ruling.action = recorded(self.action());
+        ruling.would = self.would.filter(|would| *would != self.action()).map(recorded);
+        Some(ruling)
+    }
+}
+
+fn same(one: &Check, other: &Check) -> bool {
+    one.name == other.name && one.revision == other.revision
+}
+
+const fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Safe => 0,
+        Verdict::Unknown => 1,
+        _ => 2,
+    }
+}
+
+fn merge(into: &mut Check, other: Check) {
+    if into.status == CheckStatus::Ok {
+        into.status = other.status;
+    }
+    into.ms += other.ms;
+    into.passages = into.passages.saturating_add(other.passages);
+    for (category, score) in other.scores {
+        if into.scores.get(&category).is_none_or(|best| score > *best) {
+            if let Some(place) = other.at.get(&category) {
+                into.at.insert(category.clone(), place.clone());
+            }
+            into.scores.insert(category, score);
+        }
+    }
+    for span in other.spans {
+        if into.spans.contains(&span) {
+            // The overlap of two windows.
+        } else if into.spans.len() < SPAN_ENTRIES {
+            into.spans.push(span);
+        } else {
+            into.spans_left_out = into.spans_left_out.saturating_add(1);
+        }
+    }
+}
+
+/// Moves the places in a record from the passages of an examination to the texts they are stretches of.
+pub(super) fn place(ruling: &mut Ruling, examination: &Examination) {
+    let spans = ruling.checks.iter_mut().flat_map(|check| &mut check.spans);
+    for span in spans {
+        let (Ok(start), Ok(end)) = (usize::try_from(span.start), usize::try_from(span.end)) else {
+            continue;
+        };
+        if let Some((at, place)) = examination.place(&span.at, &(start..end)) {
+            span.at = at.to_string().into();
+            (span.start, span.end) = (place.start as u64, place.end as u64);
+        }
+    }
+}

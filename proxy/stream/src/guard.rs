@@ -1,0 +1,371 @@
+//! A streamed answer between the upstream and the client.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_dialects::ReadError;
+use proxy_dialects::openai_chat::{
+    Channel, Chunk, CutChoice, DONE, Delta, Envelope, Frame, cut_events,
+};
+
+use crate::examination::{Examination, Part};
+use crate::lane::{Held, Lane};
+use crate::settings::{BACKLOG, Mode, Settings};
+use crate::sse::{SseDecoder, SseError};
+use crate::text::Text;
+
+/// The upstream's stream is not an answer that can be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The bytes are not server-sent events.
+    #[error("the upstream's stream cannot be read")]
+    Sse(#[from] SseError),
+    /// An event is not a chunk.
+    #[error("the upstream's stream holds an event that is not a chunk: {0}")]
+    Chunk(ReadError),
+    /// The stream ended before every choice was finished.
+    #[error("the upstream's stream ended before it was complete")]
+    Incomplete,
+    /// More than may be held, in bytes.
+    #[error("more than {0} bytes of the upstream's answer would have to be held")]
+    TooLarge(usize),
+    /// A choice that was not asked for.
+    #[error("the upstream's stream holds a choice that was not asked for")]
+    UnknownChoice,
+    /// Text of a choice that had given its finish reason.
+    #[error("the upstream's stream goes on after the end of a choice")]
+    AfterEnd,
+    /// A span that a redaction names does not lie in the text that is held.
+    #[error("a redaction does not fit the answer")]
+    Redaction,
+}
+
+/// A streamed answer: the upstream's bytes in, examinations out, verdicts in, events out. No clock: times are since the
+/// beginning of the stream, and the caller's.
+///
+/// After an error nothing more is released; [`cut`](Self::cut) still ends it in order.
+#[derive(Debug)]
+pub struct StreamGuard {
+    settings: Settings,
+    choices: u64,
+    limit: usize,
+    sse: SseDecoder,
+    envelope: Option<Envelope>,
+    texts: Vec<Text>,
+    known: BTreeMap<Channel, usize>,
+    /// By choice; what belongs to none (the usage chunk) waits for the end.
+    lanes: BTreeMap<Option<u64>, Lane>,
+    chunks: u64,
+    held: usize,
+    /// When the last choice gave its finish reason.
+    all_finished: Option<Duration>,
+    done: bool,
+    ended: bool,
+    asking: bool,
+    /// Nothing leaves before there was a verdict: not even a sign that an answer exists.
+    judged: bool,
+    /// The last event was given away.
+    closed: bool,
+}
+
+impl StreamGuard {
+    /// Nothing received yet of an answer with up to `choices` choices, of which at most `limit` bytes may be held at
+    /// a time.
+    #[must_use]
+    pub const fn new(settings: Settings, choices: u64, limit: usize) -> Self {
+        Self {
+            settings,
+            choices,
+            limit,
+            sse: SseDecoder::new(limit),
+            envelope: None,
+            texts: Vec::new(),
+            known: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            chunks: 0,
+            held: 0,
+            all_finished: None,
+            done: false,
+            ended: false,
+            asking: false,
+            judged: false,
+            closed: false,
+        }
+    }
+
+    /// Takes the next bytes of the upstream's stream. What comes after `[DONE]` is ignored.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read as chunks, or are too many.
+    pub fn feed(&mut self, bytes: &[u8], now: Duration) -> Result<(), StreamError> {
+        if self.ended {
+            return Ok(());
+        }
+        let mut events = Vec::new();
+        let read = self.sse.feed(bytes, &mut events);
+        for data in events {
+            if data.as_bytes() == DONE {
+                self.done = true;
+                return self.end();
+            }
+            self.event(data.as_bytes(), now)?;
+        }
+        read?;
+        if self.held + self.sse.pending() > self.limit {
+            return Err(StreamError::TooLarge(self.limit));
+        }
+        Ok(())
+    }
+
+    /// The upstream's stream is over. Some servers (`transformers serve` among them) never send `[DONE]`.
+    ///
+    /// # Errors
+    /// [`StreamError::Incomplete`] if that was not due: a choice has no finish reason, or an event is half received.
+    pub fn end(&mut self) -> Result<(), StreamError> {
+        let all_finished = self.all_finished.is_some() && !self.sse.is_mid_event();
+        if !self.done && !all_finished {
+            return Err(StreamError::Incomplete);
+        }
+        self.ended = true;
+        self.texts.iter_mut().for_each(Text::end);
+        Ok(())
+    }
+
+    /// Whether nothing more is to be read: `[DONE]` was received, or the upstream's stream is over.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether more of the upstream's stream should be read now. While a verdict is awaited, so much and no more.
+    #[must_use]
+    pub fn wants_more(&self) -> bool {
+        let backlog = BACKLOG.saturating_mul(self.settings.window);
+        let full = self.asking && self.waiting() > backlog;
+        !self.ended && !full
+    }
+
+    /// Bytes of the upstream's stream that are held: chunks, and events half received.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held + self.sse.pending()
+    }
+
+    /// Characters that wait for their first verdict, of the channel with the most of them. Text that is judged only as
+    /// a whole does not count.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.texts.iter().map(Text::backlog).max().unwrap_or(0)
+    }
+
+    /// What is to be judged now, if there is anything. One examination is under way at a time; what comes meanwhile
+    /// is in the next one.
+    pub fn examine(&mut self, now: Duration) -> Option<Examination> {
+        if self.asking || !self.texts.iter().any(|text| self.is_due(text, now)) {
+            return None;
+        }
+        let mut examination = Examination { passages: Vec::new(), parts: Vec::new(), asked: now };
+        for (number, text) in self.texts.iter().enumerate() {
+            if self.is_due(text, now) || text.joins() {
+                add(&mut examination, number, text);
+            }
+        }
+        self.asking = true;
+        Some(examination)
+    }
+
+    /// When [`examine`](Self::examine) is to be asked again, if nothing comes before that.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        if self.asking {
+            return None;
+        }
+        self.texts.iter().filter_map(|text| self.due(text)).min()
+    }
+
+    fn is_due(&self, text: &Text, now: Duration) -> bool {
+        self.due(text).is_some_and(|due| due <= now)
+    }
+
+    fn due(&self, text: &Text) -> Option<Duration> {
+        let due = text.due()?;
+        match self.all_finished {
+            // What is left of the stream is about to come: then the rest is judged, and recorded, at once.
+            Some(then) if !self.ended => Some(due.max(then + self.settings.max_wait)),
+            _ => Some(due),
+        }
+    }
+
+    /// The texts of `examination` were judged, and may leave without `cuts`: stretches of its passages.
+    ///
+    /// # Errors
+    /// When a cut does not lie in a passage that stands in the answer as it is, or in text that has left: then
+    /// nothing is cleared.
+    pub fn clear(
+        &mut self,
+        examination: Examination,
+        cuts: &[(Arc<str>, Range<usize>)],
+    ) -> Result<(), StreamError> {
+        let Examination { parts, asked, .. } = &examination;
+        let mut spans: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
+        for (at, span) in cuts {
+            let (part, place) = examination.part(at, span).ok_or(StreamError::Redaction)?;
+            spans.entry(part.text).or_default().push(place);
+        }
+        for (number, text) in self.texts.iter_mut().enumerate() {
+            let own = || parts.iter().filter(|part| part.text == number);
+            let Some(to) = own().map(|part| part.span.end).max() else { continue };
+            let whole = own().any(|part| part.span.start == 0);
+            let cuts = spans.remove(&number).unwrap_or_default();
+            text.judged(to, whole, (&cuts, *asked)).map_err(|_| StreamError::Redaction)?;
+        }
+        self.asking = false;
+        self.judged = true;
+        Ok(())
+    }
+
+    /// The data of the events that may leave now, in order.
+    pub fn release(&mut self) -> Vec<Vec<u8>> {
+        let mut events = Vec::new();
+        while let Some(released) = self.next() {
+            events.push(released);
+        }
+        if self.is_over() && !std::mem::replace(&mut self.closed, true) {
+            events.push(DONE.to_vec());
+        }
+        events
+    }
+
+    /// The next chunk in order that may leave. Choices do not wait for each other.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if !self.judged && self.settings.mode != Mode::Follow {
+            return None;
+        }
+        let lanes = self.lanes.iter().filter(|(choice, _)| choice.is_some() || self.ended);
+        let ready = lanes.filter_map(|(choice, lane)| Some((lane.ready(&self.texts)?, *choice)));
+        let (_, choice) = ready.min()?;
+        let released = self.lanes.get_mut(&choice)?.take(&mut self.texts)?;
+        self.held = self.held.saturating_sub(released.size);
+        Some(released.data)
+    }
+
+    /// Whether all of the answer has been received, judged and released.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let nothing_left = || self.lanes.values().all(|lane| lane.frames.is_empty());
+        self.judged && self.is_judged() && nothing_left()
+    }
+
+    /// Whether all of the answer has been received and judged.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.ended && !self.asking && self.texts.iter().all(Text::is_examined)
+    }
+
+    /// How much of each channel has left: its pointer and bytes, those included that were cut out.
+    pub fn released(&self) -> impl Iterator<Item = (String, u64)> {
+        self.texts.iter().map(|text| (text.channel.pointer(), text.released() as u64))
+    }
+
+    /// Ends the answer: the data of the events that take the place of all that has not left. For every choice that
+    /// is not over `refusal`, and `content_filter` as finish reason.
+    #[must_use]
+    pub fn cut(mut self, refusal: &str) -> Vec<Vec<u8>> {
+        let usage = self.lanes.remove(&None).and_then(|mut lane| lane.frames.pop_back());
+        let choices: Vec<CutChoice> = (0..self.choices)
+            .map(|index| (index, self.lanes.get(&Some(index))))
+            .filter(|(_, lane)| lane.is_none_or(|lane| !lane.over))
+            .map(|(index, lane)| CutChoice { index, begun: lane.is_some_and(|lane| lane.begun) })
+            .collect();
+        match &self.envelope {
+            Some(like) => cut_events(like, &choices, refusal, usage.map(|held| held.frame)),
+            None => vec![DONE.to_vec()],
+        }
+    }
+
+    fn event(&mut self, data: &[u8], now: Duration) -> Result<(), StreamError> {
+        let chunk = Chunk::parse(data).map_err(StreamError::Chunk)?;
+        if chunk.choices().any(|index| index >= self.choices) {
+            return Err(StreamError::UnknownChoice);
+        }
+        if self.envelope.is_none() {
+            self.envelope = Some(chunk.envelope());
+        }
+        let frames = chunk.into_frames();
+        let size = data.len() / frames.len().max(1);
+        for (frame, deltas) in frames {
+            self.hold(frame, deltas, (size, now))?;
+        }
+        if self.held > self.limit {
+            return Err(StreamError::TooLarge(self.limit));
+        }
+        Ok(())
+    }
+
+    fn hold(
+        &mut self,
+        frame: Frame,
+        deltas: Vec<Delta>,
+        (size, now): (usize, Duration),
+    ) -> Result<(), StreamError> {
+        let choice = frame.choice();
+        let mut lane = self.lanes.remove(&choice).unwrap_or_default();
+        if lane.finished && !deltas.is_empty() {
+            return Err(StreamError::AfterEnd);
+        }
+        let mut pieces = Vec::with_capacity(deltas.len());
+        for Delta { channel, text, .. } in deltas {
+            let number = self.text(channel, &mut lane);
+            let grown = self.texts.get_mut(number).map(|own| own.grow(&text, now));
+            for other in lane.texts.iter().filter(|other| **other != number) {
+                let other = self.texts.get_mut(*other);
+                other.into_iter().for_each(|other| other.wait_for(grown.unwrap_or_default()));
+            }
+            pieces.push((number, text.len()));
+        }
+        lane.finished |= frame.ends_choice();
+        if lane.finished && self.settings.mode != Mode::Whole {
+            for &number in &lane.texts {
+                self.texts.get_mut(number).into_iter().for_each(Text::end);
+            }
+        }
+        self.held += size;
+        lane.frames.push_back(Held { number: self.chunks, frame, pieces, size });
+        self.chunks += 1;
+        self.lanes.insert(choice, lane);
+        let finished = self.lanes.values().filter(|lane| lane.finished).count() as u64;
+        if finished == self.choices && self.all_finished.is_none() {
+            self.all_finished = Some(now);
+        }
+        Ok(())
+    }
+
+    /// The number of the text that `channel` is; a new one where it is new.
+    fn text(&mut self, channel: Channel, lane: &mut Lane) -> usize {
+        let next = self.texts.len();
+        let number = *self.known.entry(channel.clone()).or_insert(next);
+        if number == next {
+            self.texts.push(Text::new(channel, self.settings));
+            lane.texts.push(number);
+        }
+        number
+    }
+}
+
+/// Adds what is to be judged of `text`, the `number`th, to `examination`.
+fn add(examination: &mut Examination, number: usize, text: &Text) {
+    let channel: Arc<str> = text.channel.pointer().into();
+    for (span, words) in text.readings() {
+        let at = match span.start {
+            0 => Arc::clone(&channel),
+            start => format!("{channel}#{start}..{}", span.end).into(),
+        };
+        examination.passages.push(text.channel.passage(words, Arc::clone(&at)));
+        if text.is_finished() && span.start == 0 {
+            examination.passages.extend(text.channel.unescaped(words));
+        }
+        examination.parts.push(Part { text: number, span, at, channel: Arc::clone(&channel) });
+    }
+}

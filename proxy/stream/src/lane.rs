@@ -1,0 +1,63 @@
+//! What waits to leave, choice by choice.
+
+use std::collections::VecDeque;
+
+use proxy_dialects::openai_chat::Frame;
+
+use crate::text::Text;
+
+/// A chunk without its text, and where that is.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Its place among all chunks of the answer.
+    pub(crate) number: u64,
+    pub(crate) frame: Frame,
+    /// For each text in it: which, and how many bytes of it.
+    pub(crate) pieces: Vec<(usize, usize)>,
+    /// How many bytes of the stream it came in.
+    pub(crate) size: usize,
+}
+
+/// The chunks of one choice, in the order in which they came.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    pub(crate) frames: VecDeque<Held>,
+    /// The texts of this choice.
+    pub(crate) texts: Vec<usize>,
+    /// Its finish reason has come.
+    pub(crate) finished: bool,
+    /// Some of it has left.
+    pub(crate) begun: bool,
+    /// All of it has left, the finish reason too.
+    pub(crate) over: bool,
+}
+
+impl Lane {
+    /// The number of the first chunk, if all of its text may leave.
+    pub(crate) fn ready(&self, texts: &[Text]) -> Option<u64> {
+        let first = self.frames.front()?;
+        let clear = first.pieces.iter().enumerate().all(|(place, &(text, length))| {
+            let earlier = first.pieces.iter().take(place).filter(|piece| piece.0 == text);
+            let before = earlier.map(|piece| piece.1).sum();
+            texts.get(text).is_some_and(|text| text.has_cleared(before, length))
+        });
+        clear.then_some(first.number)
+    }
+
+    /// Takes the first chunk, with its text back in its place; none unless all of that may leave.
+    pub(crate) fn take(&mut self, texts: &mut [Text]) -> Option<Released> {
+        self.ready(texts)?;
+        let Held { frame, pieces, size, .. } = self.frames.pop_front()?;
+        self.begun = true;
+        self.over |= frame.ends_choice();
+        let cleared = pieces.iter().map(|&(text, length)| texts.get_mut(text)?.take(length));
+        let cleared: Option<Vec<_>> = cleared.collect();
+        Some(Released { data: frame.fill(cleared?), size })
+    }
+}
+
+/// An event's data, and what its chunk took.
+pub(crate) struct Released {
+    pub(crate) data: Vec<u8>,
+    pub(crate) size: usize,
+}

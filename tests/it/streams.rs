@@ -1,0 +1,247 @@
+//! Streamed answers leave window by window, each after its verdict and its record; what is bad never does.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use proxy_audit::{Action, Outcome};
+use serde_json::Value;
+
+use crate::support::{Guard, POLICY, Reading, Script, Upstream, chat, get_events, post, sse};
+
+const HEAD: &str = "200 OK\r\ncontent-type: text/event-stream";
+const OVERLAP: usize = 100;
+
+fn policy(mode: &str) -> String {
+    format!(
+        "{POLICY}streaming: {{ mode: {mode}, window: 50 chars, overlap: {OVERLAP} chars, max_wait: 100ms }}\n"
+    )
+}
+
+/// Words enough for several windows, none of them twice.
+fn story(words: usize) -> String {
+    (0..words).map(|number| format!("word {number}, ")).collect()
+}
+
+fn pieces(text: &str) -> Vec<&str> {
+    text.split_inclusive(' ').collect()
+}
+
+fn content(body: &str) -> String {
+    let chunks = get_events(body).into_iter().filter_map(|event| serde_json::from_str(&event).ok());
+    let said = |chunk: Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+    chunks.filter_map(said).collect()
+}
+
+/// The stream that says `text`, before its end.
+fn begun(text: &str) -> Vec<u8> {
+    let whole = sse(&pieces(text));
+    let end = whole.find(r#""finish_reason":"stop""#).unwrap();
+    let start = whole[..end].rfind("data: ").unwrap();
+    Script::response(HEAD, &whole[..start])
+}
+
+#[tokio::test]
+async fn text_leaves_while_the_model_still_speaks_and_its_tail_does_not() {
+    let text = story(60);
+    let upstream = Upstream::start(Script::Stall(begun(&text))).await;
+    let guard = Guard::with(&upstream.url(), &policy("hold"), "");
+    let mut client = Reading::ask(guard.address, &chat("hi", true)).await;
+    let enough = text.len() - OVERLAP - "word 59, ".len();
+    let received = client.until(|received| received.len() >= enough).await;
+    assert!(text.starts_with(&received) && received.len() <= text.len() - OVERLAP, "{received}");
+    let released = guard.released();
+    let until = released.last().unwrap().until["/choices/0/message/content"];
+    assert_eq!((released[0].action, until), (Action::Allow, received.len() as u64));
+
+    let left = Instant::now();
+    drop(client);
+    let delay = upstream.left().await.saturating_duration_since(left);
+    assert!(delay < Duration::from_millis(100), "the model server was left after {delay:?}");
+    let closed = guard.closed_after(1).await;
+    assert_eq!(closed[0].outcome, Outcome::ClientGone);
+    assert!(closed[0].released_bytes > received.len() as u64);
+    assert_eq!(closed[0].output.as_ref().unwrap().action, Action::Allow);
+    assert_eq!(guard.verify().released, released.len() as u64);
+}
+
+#[tokio::test]
+async fn a_violation_is_cut_off_before_its_first_character() {
+    let (before, bad) = (story(60), "PORTCULLIS-TEST-S12");
+    let text = format!("{before}{bad} and more of that");
+    let upstream = Upstream::start(Script::Stall(begun(&text))).await;
+    let guard = Guard::with(&upstream.url(), &policy("hold"), "");
+    let reply = post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+    let received = content(&reply.body);
+    assert!(before.starts_with(&received) && !received.is_empty(), "{received}");
+    assert!(!reply.body.contains("PORT"), "{}", reply.body);
+    let events = get_events(&reply.body);
+    let [said, ended, done] = &events[events.len() - 3..] else { panic!("{events:?}") };
+    let (said, ended): (Value, Value) =
+        (serde_json::from_str(said).unwrap(), serde_json::from_str(ended).unwrap());
+    assert_eq!(
+        said["choices"][0]["delta"],
+        serde_json::json!({ "refusal": format!("Not that. ({})", reply.id()) })
+    );
+    assert_eq!(
+        (&ended["choices"][0]["finish_reason"], done.as_str()),
+        (&"content_filter".into(), "[DONE]")
+    );
+
+    upstream.left().await;
+    let closed = guard.closed().pop().unwrap();
+    assert_eq!(
+        (closed.outcome, closed.output.as_ref().unwrap().action),
+        (Outcome::Blocked, Action::Block)
+    );
+    let check = &closed.output.as_ref().unwrap().checks[1];
+    assert_eq!(
+        (check.spans[0].start, check.spans[0].end),
+        (before.len() as u64, (before.len() + bad.len()) as u64)
+    );
+    let until = guard.released().last().unwrap().until["/choices/0/message/content"];
+    assert_eq!(until, received.len() as u64);
+}
+
+#[tokio::test]
+async fn a_secret_is_cut_out_of_a_long_stream() {
+    let text = format!("{}PORTCULLIS-TEST-SECRET {}", story(40), story(40));
+    let upstream = Upstream::start(Script::stream(&pieces(&text))).await;
+    let guard = Guard::with(&upstream.url(), &policy("hold"), "");
+    let reply = post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+    assert_eq!(content(&reply.body), text.replace("PORTCULLIS-TEST-SECRET", "[REDACTED]"));
+    let closed = guard.closed().pop().unwrap();
+    assert_eq!(
+        (closed.outcome, closed.released_bytes),
+        (Outcome::Redacted, reply.body.len() as u64)
+    );
+    let spans = &closed.output.unwrap().checks[1].spans;
+    assert_eq!(spans.len(), 1, "found in several windows, and one place: {spans:?}");
+}
+
+#[tokio::test]
+async fn a_kill_leaves_nothing_outside_that_is_not_on_record() {
+    let text = story(3000);
+    let bytes = begun(&text);
+    let upstream = Upstream::start(Script::Dribble(bytes, 500, Duration::from_millis(1))).await;
+    let mut guard = Guard::with(&upstream.url(), &policy("hold"), "");
+    for round in 1..=3 {
+        let mut client = Reading::ask(guard.address, &chat("hi", true)).await;
+        client.until(|received| received.len() > 300 * round).await;
+        guard.signal("KILL");
+        let received = client.until(|_| false).await;
+        guard = guard.restart(&upstream.url());
+        let released = guard.released().pop().unwrap();
+        let until = released.until["/choices/0/message/content"];
+        assert!(
+            until >= received.len() as u64,
+            "{until} is on record, {} was received",
+            received.len()
+        );
+        assert!(text.starts_with(&received));
+    }
+    assert_eq!(guard.verify().abandoned, 3);
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_not_read_for() {
+    let chunk = sse(&["some words again "]);
+    let chunk = chunk.split_inclusive("\n\n").nth(1).unwrap().repeat(100);
+    let script = Script::Endless(Script::response(HEAD, ""), chunk.into_bytes());
+    let upstream = Upstream::start(script).await;
+    let guard = Guard::with(&upstream.url(), &policy("hold"), "");
+    let client = Reading::ask(guard.address, &chat("hi", true)).await;
+    let mut taken = 0;
+    // Until nothing moves any more: every buffer on the way is full.
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if taken > 0 && upstream.taken() == taken {
+            break;
+        }
+        taken = upstream.taken();
+    }
+    assert_eq!(upstream.taken(), taken, "it is read on for nobody");
+    assert!(taken < 32 << 20, "{taken} bytes were taken");
+    drop(client);
+    upstream.left().await;
+    assert_eq!(guard.closed_after(1).await[0].outcome, Outcome::ClientGone);
+}
+
+#[tokio::test]
+async fn to_follow_is_said_and_bounded() {
+    let (before, bad) = (story(60), "PORTCULLIS-TEST-S12");
+    let text = format!("{before}{bad} {}", story(60));
+    let upstream = Upstream::start(Script::stream(&pieces(&text))).await;
+    let guard = Guard::with(&upstream.url(), &policy("follow"), "");
+    let reply = post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+    assert_eq!(reply.headers["x-guard-streaming"], "follow");
+    let received = content(&reply.body);
+    assert!(text.starts_with(&received) && received.len() < before.len() + 200, "{received}");
+    let closed = guard.closed().pop().unwrap();
+    assert_eq!(closed.outcome, Outcome::Blocked);
+    assert!(closed.unchecked[0].why.contains("100 characters"), "{:?}", closed.unchecked);
+}
+
+#[tokio::test]
+async fn whole_answers_leave_at_their_end() {
+    let upstream = Upstream::start(Script::Stall(begun(&story(200)))).await;
+    let guard = Guard::with(&upstream.url(), &policy("whole"), "");
+    let mut client = Reading::ask(guard.address, &chat("hi", true)).await;
+    let waited =
+        tokio::time::timeout(Duration::from_millis(500), client.until(|text| !text.is_empty()));
+    assert!(waited.await.is_err(), "something left early");
+}
+
+/// Streamed or not, in whatever pieces: the same is done about the same text.
+#[test]
+fn the_same_text_meets_the_same_fate_plain_and_streamed() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (upstream, guard) = runtime.block_on(async {
+        let upstream = Upstream::start(Script::say("")).await;
+        let guard = Guard::with(&upstream.url(), &policy("hold"), "");
+        (upstream, guard)
+    });
+    let bad = prop::sample::select(vec![
+        "",
+        "PORTCULLIS-TEST-S1",
+        "PORTCULLIS-TEST-SECRET",
+        "PORTCULLIS-TEST-S6",
+        "PORTCULLIS-TEST-S12 PORTCULLIS-TEST-SECRET",
+    ]);
+    let cases = (bad, 0usize..120, 0usize..120, 1usize..40, 1usize..200);
+    let mut runner =
+        TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let ran = runner.run(&cases, |(bad, before, after, size, cut)| {
+        let text = format!("{}{bad} {}", story(before), story(after));
+        upstream.play(Script::say(&text));
+        let plain =
+            runtime.block_on(post(guard.address, &[], chat("hi", false).to_string().as_bytes()));
+        let letters: Vec<char> = text.chars().collect();
+        let pieces: Vec<String> =
+            letters.chunks(size).map(|piece| piece.iter().collect()).collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let bytes = Script::response(HEAD, &sse(&pieces));
+        upstream.play(Script::Close(bytes.clone()));
+        if cut > 20 {
+            upstream.play(Script::Dribble(bytes, cut, Duration::ZERO));
+        }
+        let streamed =
+            runtime.block_on(post(guard.address, &[], chat("hi", true).to_string().as_bytes()));
+        let records = guard.closed();
+        let [.., one, other] = records.as_slice() else { panic!("no records") };
+        prop_assert_eq!(one.outcome, other.outcome);
+        let because = |closed: &proxy_audit::Closed| closed.output.clone().unwrap().because;
+        let (mut whole, mut parts) = (because(one), because(other));
+        if one.outcome == Outcome::Blocked {
+            prop_assert!(!streamed.body.contains("PORTCULLIS-TEST-S1"));
+        } else {
+            whole.sort();
+            parts.sort();
+            prop_assert_eq!(whole, parts);
+            let said = plain.json()["choices"][0]["message"]["content"].clone();
+            prop_assert_eq!(said, content(&streamed.body));
+        }
+        Ok(())
+    });
+    ran.unwrap();
+}
