@@ -4,8 +4,8 @@ use proxy_audit::Outcome;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Guard, POLICY, Script, Upstream, chat, completion, embedding, message, policy_with, post_to,
-    text_completion,
+    Guard, POLICY, Script, Upstream, chat, completion, embedding, message, message_sse,
+    message_with_tool_sse, policy_with, post_to, sse, text_completion, text_sse,
 };
 
 /// One wire format: a request that says something, an answer that says something, and where to look.
@@ -19,6 +19,12 @@ struct Format {
     why: &'static str,
     /// Where an answer's refusal stands, and the reason that goes with it.
     refusal: (&'static str, &'static str),
+    /// A streamed answer that says something, piece by piece.
+    stream: fn(&[&str]) -> String,
+    /// Where the events of a stream have a text or the reason for its end.
+    streamed: (&'static [&'static str], &'static str),
+    /// How a stream ends.
+    last: &'static str,
 }
 
 const FORMATS: [Format; 3] = [
@@ -29,6 +35,12 @@ const FORMATS: [Format; 3] = [
         said: "/choices/0/message/content",
         why: "/choices/0/finish_reason",
         refusal: ("/choices/0/message/refusal", "content_filter"),
+        stream: sse,
+        streamed: (
+            &["/choices/0/delta/content", "/choices/0/delta/refusal"],
+            "/choices/0/finish_reason",
+        ),
+        last: "data: [DONE]\n\n",
     },
     Format {
         path: "/v1/completions",
@@ -37,6 +49,9 @@ const FORMATS: [Format; 3] = [
         said: "/choices/0/text",
         why: "/choices/0/finish_reason",
         refusal: ("/choices/0/text", "content_filter"),
+        stream: text_sse,
+        streamed: (&["/choices/0/text"], "/choices/0/finish_reason"),
+        last: "data: [DONE]\n\n",
     },
     Format {
         path: "/v1/messages",
@@ -45,6 +60,9 @@ const FORMATS: [Format; 3] = [
         said: "/content/0/text",
         why: "/stop_reason",
         refusal: ("/content/0/text", "refusal"),
+        stream: message_sse,
+        streamed: (&["/delta/text"], "/delta/stop_reason"),
+        last: "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
     },
 ];
 
@@ -96,6 +114,72 @@ async fn the_same_words_are_judged_the_same_in_every_format() {
     }
 }
 
+impl Format {
+    /// What the events of `body` say, all together, and why they say they end.
+    fn joined(&self, body: &str) -> (String, Value) {
+        let (texts, why) = self.streamed;
+        let data = body.lines().filter_map(|line| line.strip_prefix("data: "));
+        let events: Vec<Value> = data.filter_map(|data| serde_json::from_str(data).ok()).collect();
+        let pieces = events.iter().flat_map(|event| texts.iter().map(|at| event.pointer(at)));
+        let said = pieces.flatten().filter_map(Value::as_str).collect();
+        let ends = events.iter().filter_map(|event| event.pointer(why));
+        (said, ends.filter(|why| !why.is_null()).next_back().cloned().unwrap_or_default())
+    }
+}
+
+#[tokio::test]
+async fn streams_are_released_and_cut_off_in_every_format() {
+    let bad = ["It begins well. ", "PORTCULLIS-", "TEST-S9", " and goes on."];
+    let late = [vec!["All is well. "; 200], bad.to_vec()].concat();
+    for format in &FORMATS {
+        let upstream = Upstream::start(Script::say("")).await;
+        let guard = Guard::start(&upstream.url());
+        let play = |pieces: &[&str]| upstream.play(Script::slow_sse(&(format.stream)(pieces)));
+        let mut ask = (format.ask)("hello");
+        ask["stream"] = json!(true);
+
+        play(&["good ", "day, ", "the key is PORTCULLIS-TEST-", "SECRET", "!"]);
+        let reply = post_to(guard.address, format.path, &ask).await;
+        let (said, why) = format.joined(&reply.body);
+        assert_eq!(said, "good day, the key is [REDACTED]!", "{}", reply.body);
+        assert!(["stop", "end_turn"].contains(&why.as_str().unwrap()), "{}", reply.body);
+        assert!(reply.body.ends_with(format.last), "{}", reply.body);
+        assert_eq!(guard.closed().pop().unwrap().outcome, Outcome::Redacted);
+
+        for (pieces, begun) in [(&late[..], true), (&bad[1..], false)] {
+            play(pieces);
+            let reply = post_to(guard.address, format.path, &ask).await;
+            let (said, why) = format.joined(&reply.body);
+            let case = format!("{} {}", format.path, reply.body);
+            assert_eq!(why, format.refusal.1, "{case}");
+            assert!(reply.body.ends_with(format.last), "{case}");
+            assert!(!reply.body.contains("TEST-S9") && !reply.body.contains("goes on"), "{case}");
+            assert_eq!(said.starts_with("All is well. "), begun, "{case}");
+            // A text that has begun has no place for a refusal where the format has no field for one.
+            assert!(said.contains("Not that.") || format.path == "/v1/completions", "{case}");
+            assert_eq!(guard.closed().pop().unwrap().outcome, Outcome::Blocked);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tool_call_of_a_streamed_message_leaves_when_all_of_it_was_judged() {
+    let upstream = Upstream::start(Script::say("")).await;
+    let guard = Guard::start(&upstream.url());
+    let ask = json!({ "model": "m", "max_tokens": 9, "stream": true,
+        "messages": [{ "role": "user", "content": "hi" }] });
+    for (city, passes) in [("Rome", true), ("PORTCULLIS-TEST-S9", false)] {
+        upstream.play(Script::sse(&message_with_tool_sse(city)));
+        let reply = post_to(guard.address, "/v1/messages", &ask).await;
+        assert_eq!(reply.body.contains("\"name\":\"weather\""), passes, "{}", reply.body);
+        assert!(!reply.body.contains("TEST-S9"), "{}", reply.body);
+        let names = reply.body.lines().filter_map(|line| line.strip_prefix("event: "));
+        let opened = names.clone().filter(|name| *name == "content_block_start").count();
+        let closed = names.filter(|name| *name == "content_block_stop").count();
+        assert_eq!(opened, closed, "{}", reply.body);
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_can_look_like_an_answer_in_every_format() {
     let policy = policy_with("reply_as: error", "reply_as: refusal");
@@ -108,6 +192,13 @@ async fn a_refusal_can_look_like_an_answer_in_every_format() {
         let said = document.pointer(format.said).unwrap().as_str().unwrap();
         assert!(said.starts_with("Not that."), "{}", reply.body);
         assert_eq!(*document.pointer(format.why).unwrap(), format.refusal.1);
+        let mut ask = (format.ask)("PORTCULLIS-TEST-S9");
+        ask["stream"] = json!(true);
+        let reply = post_to(guard.address, format.path, &ask).await;
+        let (said, why) = format.joined(&reply.body);
+        assert!(said.starts_with("Not that."), "{}", reply.body);
+        assert_eq!(why, format.refusal.1);
+        assert!(reply.body.ends_with(format.last), "{}", reply.body);
     }
     assert_eq!(upstream.received(), b"");
 }
@@ -122,9 +213,9 @@ async fn errors_have_the_shape_that_the_formats_clients_know() {
     assert_eq!(document["error"]["type"], "invalid_request_error");
     let message = document["error"]["message"].as_str().unwrap();
     assert!(message.contains("messages") && message.contains("missing_field"), "{message}");
-    let streamed = json!({ "model": "m", "prompt": "hi", "stream": true });
-    let refused = post_to(guard.address, "/v1/completions", &streamed).await;
-    assert_eq!((refused.status, refused.code().as_str()), (400, "unsupported"));
+    let streamed = json!({ "model": "m", "input": "hi", "stream": true });
+    let refused = post_to(guard.address, "/v1/embeddings", &streamed).await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "unknown_field"));
     let ids = json!({ "model": "m", "prompt": [[1, 2, 3]] });
     let refused = post_to(guard.address, "/v1/completions", &ids).await;
     assert_eq!((refused.status, refused.code().as_str()), (400, "unsupported"));

@@ -9,4 +9,7 @@ mod upstream;
 pub use client::{Reading, chat, get_events, post, post_to, raw, try_post};
 pub use guard::Guard;
 pub use policy::{POLICY, policy_with};
-pub use upstream::{Script, Upstream, completion, embedding, message, sse, text_completion};
+pub use upstream::{
+    Script, Upstream, completion, embedding, message, message_sse, message_with_tool_sse, sse,
+    text_completion, text_sse,
+};

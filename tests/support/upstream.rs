@@ -40,11 +40,19 @@ impl Script {
 
     /// A streamed answer, chunk by chunk.
     pub fn stream(pieces: &[&str]) -> Self {
-        Self::Dribble(
-            response("200 OK", "text/event-stream", sse(pieces).as_bytes()),
-            7,
-            Duration::ZERO,
-        )
+        Self::sse(&sse(pieces))
+    }
+
+    /// These events, in small pieces.
+    pub fn sse(events: &str) -> Self {
+        let response = response("200 OK", "text/event-stream", events.as_bytes());
+        Self::Dribble(response, 7, Duration::ZERO)
+    }
+
+    /// These events, with pauses in which what came before can be judged.
+    pub fn slow_sse(events: &str) -> Self {
+        let response = response("200 OK", "text/event-stream", events.as_bytes());
+        Self::Dribble(response, 4096, Duration::from_millis(50))
     }
 
     /// A response with any status and body.
@@ -82,6 +90,59 @@ pub fn text_completion(text: &str) -> Value {
         "choices": [{ "index": 0, "text": text, "logprobs": null, "finish_reason": "stop" }],
         "usage": { "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3 },
     })
+}
+
+/// The same as a stream, piece by piece.
+pub fn text_sse(pieces: &[&str]) -> String {
+    let chunk = |text: &str, end: Value| {
+        let chunk = json!({
+            "id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m",
+            "choices": [{ "index": 0, "text": text, "logprobs": null, "finish_reason": end }],
+        });
+        format!("data: {chunk}\n\n")
+    };
+    let said: String = pieces.iter().map(|piece| chunk(piece, Value::Null)).collect();
+    said + &chunk("", json!("stop")) + "data: [DONE]\n\n"
+}
+
+/// A streamed message in Anthropic's format, piece by piece.
+pub fn message_sse(pieces: &[&str]) -> String {
+    let text = json!({ "type": "text", "text": "" });
+    let deltas = pieces.iter().map(|piece| json!({ "type": "text_delta", "text": piece }));
+    message_events(&text, deltas)
+}
+
+/// A streamed message that asks a tool about the weather in `city`.
+pub fn message_with_tool_sse(city: &str) -> String {
+    let call = json!({ "type": "tool_use", "id": "toolu_1", "name": "weather", "input": {} });
+    let input = json!({ "city": city }).to_string();
+    let (begin, end) = input.split_at(input.len() / 2);
+    let deltas =
+        [begin, end].map(|piece| json!({ "type": "input_json_delta", "partial_json": piece }));
+    message_events(&call, deltas.into_iter())
+}
+
+fn message_events(block: &Value, deltas: impl Iterator<Item = Value>) -> String {
+    let mut start = message("");
+    start["content"] = json!([]);
+    start["stop_reason"] = Value::Null;
+    let mut events = vec![
+        json!({ "type": "message_start", "message": start }),
+        json!({ "type": "ping" }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": block }),
+    ];
+    events.extend(
+        deltas.map(|delta| json!({ "type": "content_block_delta", "index": 0, "delta": delta })),
+    );
+    events.extend([
+        json!({ "type": "content_block_stop", "index": 0 }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn", "stop_sequence": null },
+            "usage": { "output_tokens": 2 } }),
+        json!({ "type": "message_stop" }),
+    ]);
+    let event =
+        |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+    events.iter().map(event).collect()
 }
 
 /// Two numbers for a text.

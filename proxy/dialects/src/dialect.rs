@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::chunk::{Envelope, Event, Frame};
 use crate::table::Field;
 use crate::{
     ApiError, Json, ReadError, anthropic_messages, openai_chat, openai_completions,
@@ -20,8 +21,8 @@ pub(crate) struct Format {
     pub(crate) path: &'static str,
     pub(crate) request: &'static [Field],
     pub(crate) answer: &'static [Field],
-    /// Whether its streamed answers can be read.
-    pub(crate) streams: bool,
+    /// How its answers are streamed, if they are.
+    pub(crate) stream: Option<StreamFormat>,
     /// What a table cannot say about a request.
     pub(crate) check: fn(&Json) -> Result<(), ReadError>,
     /// How many choices a request asks for.
@@ -32,6 +33,46 @@ pub(crate) struct Format {
     pub(crate) refusal: fn(&Refusal<'_>) -> Json,
     /// An error as clients expect it.
     pub(crate) error: fn(&ApiError) -> Vec<u8>,
+}
+
+/// How a format streams its answers.
+pub(crate) struct StreamFormat {
+    /// Reads the data of an event.
+    pub(crate) read: fn(&[u8]) -> Result<Event, ReadError>,
+    /// The data of the event that ends a stream.
+    pub(crate) last: &'static [u8],
+    /// The data of the events that end an answer early.
+    pub(crate) cut: fn(Cut<'_>) -> Vec<Vec<u8>>,
+    /// A refusal in place of a streamed answer, with a usage chunk or without: the data of each event.
+    pub(crate) refusal: fn(&Refusal<'_>, bool) -> Vec<Vec<u8>>,
+    /// An event as it is written, given its data.
+    pub(crate) encode: fn(&[u8]) -> Vec<u8>,
+}
+
+/// A streamed answer that ends early.
+#[derive(Debug)]
+pub struct Cut<'a> {
+    /// What every event of it repeats, if one has come.
+    pub like: Option<&'a Envelope>,
+    /// What is not over.
+    pub choices: &'a [CutChoice],
+    /// What the person reads.
+    pub text: &'a str,
+    /// The upstream's own account of tokens, if it came in an event of its own.
+    pub usage: Option<Frame>,
+}
+
+/// A choice of a streamed answer that is cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutChoice {
+    /// Its `index`.
+    pub index: u64,
+    /// Whether the client has seen some of it.
+    pub begun: bool,
+    /// The block that the client has seen the beginning of and not the end.
+    pub open: Option<u64>,
+    /// The first block that the client has seen nothing of.
+    pub next: u64,
 }
 
 /// A refusal in place of a model's answer.
@@ -91,6 +132,42 @@ impl Dialect {
     #[must_use]
     pub fn refusal(self, refusal: &Refusal<'_>) -> Vec<u8> {
         (self.0.refusal)(refusal).to_bytes()
+    }
+
+    /// Reads the data of an event of a streamed answer.
+    ///
+    /// # Errors
+    /// When the data is not strict JSON, or a known field is missing or of the wrong type; with code
+    /// `upstream_error` if it is an error instead of a part of the answer.
+    pub fn read_event(self, data: &[u8]) -> Result<Event, ReadError> {
+        let unstreamed = || ReadError::new("unsupported", "this format is not streamed");
+        (self.0.stream.as_ref().ok_or_else(unstreamed)?.read)(data)
+    }
+
+    /// The data of the event that ends a stream.
+    #[must_use]
+    pub fn last_event(self) -> &'static [u8] {
+        self.0.stream.as_ref().map_or(b"", |stream| stream.last)
+    }
+
+    /// The data of the events that end a streamed answer early.
+    #[must_use]
+    pub fn cut(self, cut: Cut<'_>) -> Vec<Vec<u8>> {
+        self.0.stream.as_ref().map_or_else(Vec::new, |stream| (stream.cut)(cut))
+    }
+
+    /// A refusal in place of a streamed answer: the data of each event.
+    #[must_use]
+    pub fn refusal_events(self, refusal: &Refusal<'_>, wants_usage: bool) -> Vec<Vec<u8>> {
+        let stream = self.0.stream.as_ref();
+        stream.map_or_else(Vec::new, |stream| (stream.refusal)(refusal, wants_usage))
+    }
+
+    /// An event as it is written: one canonical form of server-sent events. `data` holds no line break, as JSON without
+    /// white space never does.
+    #[must_use]
+    pub fn encode_event(self, data: &[u8]) -> Vec<u8> {
+        self.0.stream.as_ref().map_or_else(Vec::new, |stream| (stream.encode)(data))
     }
 
     /// An error's body.

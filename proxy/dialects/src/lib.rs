@@ -12,6 +12,7 @@
 
 mod answer;
 mod anthropic_messages;
+mod chunk;
 mod dialect;
 mod error;
 mod json;
@@ -26,7 +27,8 @@ mod request;
 mod table;
 
 pub use answer::Answer;
-pub use dialect::{Dialect, Refusal};
+pub use chunk::{Block, Channel, Chunk, Delta, Envelope, Event, Frame};
+pub use dialect::{Cut, CutChoice, Dialect, Refusal};
 pub use error::{ApiError, ReadError};
 pub use json::{Json, Name};
 pub use read::unescaped;

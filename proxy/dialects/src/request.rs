@@ -26,8 +26,8 @@ impl Dialect {
         let passages = read(&mut document, self.0.request, voice, Unknown::Refuse)?;
         (self.0.check)(&document)?;
         let request = Request { dialect: self, document, passages };
-        if request.is_stream() && !self.0.streams {
-            let why = "streamed answers are not served on this route yet";
+        if request.is_stream() && self.0.stream.is_none() {
+            let why = "this route has no streamed answers";
             return Err(ReadError::at("unsupported", "/stream", why));
         }
         Ok(request)

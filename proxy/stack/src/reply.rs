@@ -11,6 +11,7 @@ use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use proxy_audit::Outcome;
+use proxy_dialects::Dialect;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
@@ -29,7 +30,11 @@ pub(crate) enum Content {
     Whole(Bytes, Outcome),
     /// A streamed answer that is still being received or judged. Boxed: it is made by the guard, and outlives
     /// the call that made it.
-    Streamed { parts: Pin<Box<dyn Stream<Item = Part> + Send>>, keep_alive: Duration },
+    Streamed {
+        parts: Pin<Box<dyn Stream<Item = Part> + Send>>,
+        keep_alive: Duration,
+        dialect: Dialect,
+    },
 }
 
 /// A part of a streamed answer that was decided about.

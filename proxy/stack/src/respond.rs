@@ -349,9 +349,9 @@ fn refusal(id: &str, block: &Block, text: &str) -> Reply {
     let (media, bytes): (_, Bytes) = match block.stream {
         None => ("application/json", block.dialect.refusal(&refusal).into()),
         Some(WantsUsage(wants_usage)) => {
-            let events = refusal.to_events(wants_usage);
+            let events = block.dialect.refusal_events(&refusal, wants_usage);
             let bytes: Vec<u8> =
-                events.iter().flat_map(|event| proxy_stream::encode(event)).collect();
+                events.iter().flat_map(|event| block.dialect.encode_event(event)).collect();
             ("text/event-stream", bytes.into())
         }
     };

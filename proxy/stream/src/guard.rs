@@ -5,9 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_dialects::ReadError;
-use proxy_dialects::openai_chat::{
-    Channel, Chunk, CutChoice, DONE, Delta, Envelope, Frame, cut_events,
+use proxy_dialects::{
+    Block, Channel, Chunk, Cut, CutChoice, Delta, Dialect, Envelope, Event, Frame, ReadError,
 };
 
 use crate::examination::{Examination, Part};
@@ -48,6 +47,7 @@ pub enum StreamError {
 /// After an error nothing more is released; [`cut`](Self::cut) still ends it in order.
 #[derive(Debug)]
 pub struct StreamGuard {
+    dialect: Dialect,
     settings: Settings,
     choices: u64,
     limit: usize,
@@ -74,8 +74,9 @@ impl StreamGuard {
     /// Nothing received yet of an answer with up to `choices` choices, of which at most `limit` bytes may be held at
     /// a time.
     #[must_use]
-    pub const fn new(settings: Settings, choices: u64, limit: usize) -> Self {
+    pub const fn new(dialect: Dialect, settings: Settings, choices: u64, limit: usize) -> Self {
         Self {
+            dialect,
             settings,
             choices,
             limit,
@@ -106,11 +107,14 @@ impl StreamGuard {
         let mut events = Vec::new();
         let read = self.sse.feed(bytes, &mut events);
         for data in events {
-            if data.as_bytes() == DONE {
-                self.done = true;
-                return self.end();
+            match self.dialect.read_event(data.as_bytes()).map_err(StreamError::Chunk)? {
+                Event::End => {
+                    self.done = true;
+                    return self.end();
+                }
+                Event::Chunk(chunk) => self.chunk(chunk, (data.len(), now))?,
+                Event::Nothing => {}
             }
-            self.event(data.as_bytes(), now)?;
         }
         read?;
         if self.held + self.sse.pending() > self.limit {
@@ -233,7 +237,7 @@ impl StreamGuard {
             events.push(released);
         }
         if self.is_over() && !std::mem::replace(&mut self.closed, true) {
-            events.push(DONE.to_vec());
+            events.push(self.dialect.last_event().to_vec());
         }
         events
     }
@@ -266,7 +270,8 @@ impl StreamGuard {
 
     /// How much of each channel has left: its pointer and bytes, those included that were cut out.
     pub fn released(&self) -> impl Iterator<Item = (String, u64)> {
-        self.texts.iter().map(|text| (text.channel.pointer(), text.released() as u64))
+        let released = |text: &Text| (text.channel.pointer.to_string(), text.released() as u64);
+        self.texts.iter().map(released)
     }
 
     /// Ends the answer: the data of the events that take the place of all that has not left. For every choice that
@@ -277,16 +282,17 @@ impl StreamGuard {
         let choices: Vec<CutChoice> = (0..self.choices)
             .map(|index| (index, self.lanes.get(&Some(index))))
             .filter(|(_, lane)| lane.is_none_or(|lane| !lane.over))
-            .map(|(index, lane)| CutChoice { index, begun: lane.is_some_and(|lane| lane.begun) })
+            .map(|(index, lane)| CutChoice { index, ..lane.map(Lane::cut).unwrap_or_default() })
             .collect();
-        match &self.envelope {
-            Some(like) => cut_events(like, &choices, refusal, usage.map(|held| held.frame)),
-            None => vec![DONE.to_vec()],
-        }
+        self.dialect.cut(Cut {
+            like: self.envelope.as_ref(),
+            choices: &choices,
+            text: refusal,
+            usage: usage.map(|held| held.frame),
+        })
     }
 
-    fn event(&mut self, data: &[u8], now: Duration) -> Result<(), StreamError> {
-        let chunk = Chunk::parse(data).map_err(StreamError::Chunk)?;
+    fn chunk(&mut self, chunk: Chunk, (size, now): (usize, Duration)) -> Result<(), StreamError> {
         if chunk.choices().any(|index| index >= self.choices) {
             return Err(StreamError::UnknownChoice);
         }
@@ -294,7 +300,7 @@ impl StreamGuard {
             self.envelope = Some(chunk.envelope());
         }
         let frames = chunk.into_frames();
-        let size = data.len() / frames.len().max(1);
+        let size = size / frames.len().max(1);
         for (frame, deltas) in frames {
             self.hold(frame, deltas, (size, now))?;
         }
@@ -331,6 +337,11 @@ impl StreamGuard {
                 self.texts.get_mut(number).into_iter().for_each(Text::end);
             }
         }
+        if let Some(Block::Closes(block)) = frame.block()
+            && self.settings.mode != Mode::Whole
+        {
+            self.end_block(block);
+        }
         self.held += size;
         lane.frames.push_back(Held { number: self.chunks, frame, pieces, size });
         self.chunks += 1;
@@ -340,6 +351,13 @@ impl StreamGuard {
             self.all_finished = Some(now);
         }
         Ok(())
+    }
+
+    /// The texts of a block of the answer are over.
+    fn end_block(&mut self, block: u64) {
+        let inside = format!("/content/{block}/");
+        let own = |text: &&mut Text| text.channel.pointer.starts_with(&inside);
+        self.texts.iter_mut().filter(own).for_each(Text::end);
     }
 
     /// The number of the text that `channel` is; a new one where it is new.
@@ -356,7 +374,7 @@ impl StreamGuard {
 
 /// Adds what is to be judged of `text`, the `number`th, to `examination`.
 fn add(examination: &mut Examination, number: usize, text: &Text) {
-    let channel: Arc<str> = text.channel.pointer().into();
+    let channel = Arc::clone(&text.channel.pointer);
     for (span, words) in text.readings() {
         let at = match span.start {
             0 => Arc::clone(&channel),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use proxy_dialects::openai_chat::Frame;
+use proxy_dialects::{Block, CutChoice, Frame};
 
 use crate::text::Text;
 
@@ -30,6 +30,8 @@ pub(crate) struct Lane {
     pub(crate) begun: bool,
     /// All of it has left, the finish reason too.
     pub(crate) over: bool,
+    /// The block of which the beginning has left, and not the end; and the first of which nothing has.
+    blocks: (Option<u64>, u64),
 }
 
 impl Lane {
@@ -44,12 +46,23 @@ impl Lane {
         clear.then_some(first.number)
     }
 
+    /// How it stands when the answer is cut off here.
+    pub(crate) fn cut(&self) -> CutChoice {
+        let (open, next) = self.blocks;
+        CutChoice { begun: self.begun, open, next, ..CutChoice::default() }
+    }
+
     /// Takes the first chunk, with its text back in its place; none unless all of that may leave.
     pub(crate) fn take(&mut self, texts: &mut [Text]) -> Option<Released> {
         self.ready(texts)?;
         let Held { frame, pieces, size, .. } = self.frames.pop_front()?;
         self.begun = true;
         self.over |= frame.ends_choice();
+        self.blocks = match frame.block() {
+            Some(Block::Opens(block)) => (Some(block), self.blocks.1.max(block + 1)),
+            Some(Block::Closes(_)) => (None, self.blocks.1),
+            Some(Block::Answer { .. } | Block::Grows) | None => self.blocks,
+        };
         let cleared = pieces.iter().map(|&(text, length)| texts.get_mut(text)?.take(length));
         let cleared: Option<Vec<_>> = cleared.collect();
         Some(Released { data: frame.fill(cleared?), size })

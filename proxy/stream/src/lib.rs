@@ -26,7 +26,7 @@ mod settings;
 mod sse;
 mod text;
 
-pub use event::{encode, keep_alive};
+pub use event::keep_alive;
 pub use examination::Examination;
 pub use guard::{StreamError, StreamGuard};
 pub use redact::{REDACTED, redact};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use proxy_dialects::openai_chat::Channel;
+use proxy_dialects::Channel;
 
 use crate::redact::{keep, merged};
 use crate::{Mode, Settings};

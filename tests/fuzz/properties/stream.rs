@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use proxy_stream::{Mode, Settings, StreamGuard, encode};
+use proxy_dialects::Dialect;
+use proxy_stream::{Mode, Settings, StreamGuard};
 
 /// The first byte says how the others are cut and held.
 pub fn check(bytes: &[u8]) {
@@ -18,7 +19,8 @@ pub fn check(bytes: &[u8]) {
         one.sort();
         other.sort();
         assert_eq!(one, other, "something else leaves when the bytes are cut otherwise");
-        let events: Vec<u8> = whole.iter().flat_map(|event| encode(event)).collect();
+        let events: Vec<u8> =
+            whole.iter().flat_map(|event| Dialect::OPENAI_CHAT.encode_event(event)).collect();
         let mut again = pass(&events, 7, mode).expect("what left can be read");
         again.sort();
         assert_eq!(one, again, "what left is read otherwise");
@@ -28,7 +30,7 @@ pub fn check(bytes: &[u8]) {
 /// What leaves if every verdict allows it; none if the bytes are not an answer.
 fn pass(bytes: &[u8], size: usize, mode: Mode) -> Option<Vec<Vec<u8>>> {
     let settings = Settings { mode, window: 3, overlap: 2, max_wait: Duration::ZERO };
-    let mut guard = StreamGuard::new(settings, 3, 1 << 16);
+    let mut guard = StreamGuard::new(Dialect::OPENAI_CHAT, settings, 3, 1 << 16);
     let mut left = Vec::new();
     let judge = |guard: &mut StreamGuard, left: &mut Vec<Vec<u8>>| {
         while let Some(examination) = guard.examine(Duration::ZERO) {

@@ -2,9 +2,10 @@
 //!
 //! Source of the field names: Anthropic's API reference (version 2023-06-01), as vLLM serves it too.
 
+mod events;
 mod tables;
 
-use crate::dialect::{Format, Refusal};
+use crate::dialect::{Format, Refusal, StreamFormat};
 use crate::json::object;
 use crate::openai_chat::a_message_at_least;
 use crate::{ApiError, Json};
@@ -14,7 +15,13 @@ pub(crate) const FORMAT: Format = Format {
     path: "/messages",
     request: tables::REQUEST,
     answer: tables::ANSWER,
-    streams: false,
+    stream: Some(StreamFormat {
+        read: events::read,
+        last: events::LAST,
+        cut: events::cut,
+        refusal: events::refusal,
+        encode: events::encode,
+    }),
     check: a_message_at_least,
     choices: |_| 1,
     withhold,

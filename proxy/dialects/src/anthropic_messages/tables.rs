@@ -167,3 +167,84 @@ const USAGE: &[Field] = &[
     may("server_tool_use", Either(&[Numbers, Null])),
     may("service_tier", OPTIONAL_ID),
 ];
+
+/// The answer begins: nothing is said yet.
+pub(super) const MESSAGE_START: &[Field] =
+    &[must("type", Tag), must("message", Object(STARTED_MESSAGE))];
+const STARTED_MESSAGE: &[Field] = &[
+    must("id", Id),
+    must("type", Word(&["message"])),
+    must("role", Word(&["assistant"])),
+    must("model", Id),
+    must("content", List(&Refused("an answer begins empty"))),
+    may("stop_reason", Null),
+    may("stop_sequence", Null),
+    must("usage", Object(USAGE)),
+    may("container", Dropped),
+    may("context_management", Dropped),
+];
+
+/// A block begins.
+pub(super) const BLOCK_START: &[Field] = &[
+    must("type", Tag),
+    must("index", Int(0, MAX_BLOCKS)),
+    must(
+        "content_block",
+        Tagged("type", &[("text", TEXT_FIELDS), ("tool_use", STARTED_USE), ("thinking", THOUGHT)]),
+    ),
+];
+const MAX_BLOCKS: i64 = 10_000;
+/// Its input comes piece by piece.
+const STARTED_USE: &[Field] = &[
+    must("type", Tag),
+    must("id", Text).by(Role::Assistant, Direction::Tools),
+    must("name", Text).by(Role::Assistant, Direction::Tools),
+    must("input", Object(&[])),
+];
+
+/// A block goes on.
+pub(super) const BLOCK_DELTA: &[Field] = &[
+    must("type", Tag),
+    must("index", Int(0, MAX_BLOCKS)),
+    must(
+        "delta",
+        Tagged(
+            "type",
+            &[
+                ("text_delta", &[must("type", Tag), must("text", Text)]),
+                ("thinking_delta", &[must("type", Tag), must("thinking", Text)]),
+                ("signature_delta", &[must("type", Tag), must("signature", Base64)]),
+                ("input_json_delta", JSON_DELTA),
+            ],
+        ),
+    ),
+];
+const JSON_DELTA: &[Field] =
+    &[must("type", Tag), must("partial_json", Text).by(Role::Assistant, Direction::Tools)];
+
+/// A block is over.
+pub(super) const BLOCK_STOP: &[Field] = &[must("type", Tag), must("index", Int(0, MAX_BLOCKS))];
+
+/// The answer is over, and why.
+pub(super) const MESSAGE_DELTA: &[Field] = &[
+    must("type", Tag),
+    must(
+        "delta",
+        Object(&[
+            must("stop_reason", STOP_REASON),
+            may("stop_sequence", OPTIONAL_TEXT),
+            may("container", Dropped),
+        ]),
+    ),
+    may("usage", Object(DELTA_USAGE)),
+    may("context_management", Dropped),
+];
+const DELTA_USAGE: &[Field] = &[
+    may("input_tokens", OPTIONAL_TOKENS),
+    must("output_tokens", OPTIONAL_TOKENS),
+    may("cache_creation_input_tokens", OPTIONAL_TOKENS),
+    may("cache_read_input_tokens", OPTIONAL_TOKENS),
+    may("cache_creation", Either(&[Numbers, Null])),
+    may("server_tool_use", Either(&[Numbers, Null])),
+    may("service_tier", OPTIONAL_ID),
+];

@@ -2,16 +2,15 @@
 //!
 //! Source of the field names: OpenAI's OpenAPI document 2.3.0, and vLLM's protocol for what it adds.
 
-mod chunk;
 mod reply;
 pub(crate) mod tables;
 
-pub use chunk::{Channel, Chunk, Delta, Envelope, Frame};
-pub use reply::{CutChoice, DONE, cut_events, upstream_error_text};
+pub use reply::upstream_error_text;
 
-pub(crate) use reply::no_usage;
+pub(crate) use reply::{DONE, no_usage};
 
-use crate::dialect::Format;
+use crate::chunk::{Chunk, Chunks, Event};
+use crate::dialect::{Format, StreamFormat};
 use crate::{ApiError, Json, ReadError};
 
 pub(crate) const FORMAT: Format = Format {
@@ -19,13 +18,34 @@ pub(crate) const FORMAT: Format = Format {
     path: "/chat/completions",
     request: tables::REQUEST,
     answer: tables::ANSWER,
-    streams: true,
+    stream: Some(StreamFormat {
+        read: |data| read_event(data, &CHUNKS),
+        last: DONE,
+        cut: reply::cut,
+        refusal: reply::refusal_events,
+        encode: encode_data,
+    }),
     check: a_message_at_least,
     choices: asked_for,
     withhold: reply::withhold,
     refusal: reply::refusal,
     error: ApiError::to_bytes,
 };
+
+const CHUNKS: Chunks = Chunks { table: tables::CHUNK, inside: Some(("delta", "message")) };
+
+/// An event of OpenAI's streams: a chunk, or their end.
+pub(crate) fn read_event(data: &[u8], chunks: &Chunks) -> Result<Event, ReadError> {
+    if data == DONE {
+        return Ok(Event::End);
+    }
+    Chunk::parse(data, chunks).map(Event::Chunk)
+}
+
+/// An event without a name.
+pub(crate) fn encode_data(data: &[u8]) -> Vec<u8> {
+    [b"data: ", data, b"\n\n"].concat()
+}
 
 pub(crate) fn a_message_at_least(request: &Json) -> Result<(), ReadError> {
     if request.get("messages") == Some(&Json::Array(Vec::new())) {

@@ -1,12 +1,11 @@
 //! Answers the guard writes itself.
 
-use super::chunk::{Envelope, Frame};
 use crate::Json;
-use crate::dialect::Refusal;
+use crate::dialect::{Cut, CutChoice, Refusal};
 use crate::json::object;
 
 /// The data of the event that ends a stream.
-pub const DONE: &[u8] = b"[DONE]";
+pub(crate) const DONE: &[u8] = b"[DONE]";
 
 /// A refusal in place of a plain answer: the text as `content` and as `refusal`, `finish_reason` is
 /// `content_filter`.
@@ -32,35 +31,34 @@ pub(super) fn withhold(document: &mut Json, text: &str) {
     }
 }
 
-impl Refusal<'_> {
-    /// The refusal as a stream of chat completions: the data of each event.
-    #[must_use]
-    pub fn to_events(&self, wants_usage: bool) -> Vec<Vec<u8>> {
-        let chunk = "chat.completion.chunk";
-        let said = (0..self.choices)
-            .map(|index| {
-                let delta = [
-                    ("role", "assistant".into()),
-                    ("content", self.text.into()),
-                    ("refusal", self.text.into()),
-                ];
-                chunk_choice(index, object(delta), Json::Null)
-            })
-            .collect();
-        let ended = (0..self.choices)
-            .map(|index| chunk_choice(index, object([]), "content_filter".into()))
-            .collect();
-        let mut events = vec![
-            self.envelope(chunk, said, None).to_bytes(),
-            self.envelope(chunk, ended, None).to_bytes(),
-        ];
-        if wants_usage {
-            events.push(self.envelope(chunk, Vec::new(), Some(no_usage())).to_bytes());
-        }
-        events.push(DONE.to_vec());
-        events
+/// The refusal as a stream: the data of each event.
+pub(super) fn refusal_events(refusal: &Refusal<'_>, wants_usage: bool) -> Vec<Vec<u8>> {
+    let chunk = "chat.completion.chunk";
+    let said = (0..refusal.choices)
+        .map(|index| {
+            let delta = [
+                ("role", "assistant".into()),
+                ("content", refusal.text.into()),
+                ("refusal", refusal.text.into()),
+            ];
+            chunk_choice(index, object(delta), Json::Null)
+        })
+        .collect();
+    let ended = (0..refusal.choices)
+        .map(|index| chunk_choice(index, object([]), "content_filter".into()))
+        .collect();
+    let mut events = vec![
+        refusal.envelope(chunk, said, None).to_bytes(),
+        refusal.envelope(chunk, ended, None).to_bytes(),
+    ];
+    if wants_usage {
+        events.push(refusal.envelope(chunk, Vec::new(), Some(no_usage())).to_bytes());
     }
+    events.push(DONE.to_vec());
+    events
+}
 
+impl Refusal<'_> {
     fn envelope(&self, kind: &str, choices: Vec<Json>, usage: Option<Json>) -> Json {
         let id = format!("chatcmpl-{}", self.id);
         let mut document = object([
@@ -77,42 +75,29 @@ impl Refusal<'_> {
     }
 }
 
-/// A choice of a streamed answer that is cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CutChoice {
-    /// Its `index`.
-    pub index: u64,
-    /// Whether the client has seen some of it.
-    pub begun: bool,
-}
-
-/// The events that end a streamed answer early: for each of `choices` a refusal and the finish reason
-/// `content_filter`, then the upstream's usage chunk if it sent one, then `[DONE]`.
-#[must_use]
-pub fn cut_events(
-    like: &Envelope,
-    choices: &[CutChoice],
-    text: &str,
-    usage: Option<Frame>,
-) -> Vec<Vec<u8>> {
-    let said = choices.iter().map(|&CutChoice { index, begun }| {
+/// The events that end a streamed answer early: for each choice a refusal and the finish reason `content_filter`, then
+/// the upstream's usage chunk if it sent one, then `[DONE]`.
+pub(super) fn cut(cut: Cut<'_>) -> Vec<Vec<u8>> {
+    let Some(like) = cut.like else { return vec![DONE.to_vec()] };
+    let said = cut.choices.iter().map(|&CutChoice { index, begun, .. }| {
         // Clients join what they get of a field, the role too.
-        let refusal = ("refusal", Json::from(text));
+        let refusal = ("refusal", Json::from(cut.text));
         let delta = match begun {
             true => object([refusal]),
             false => object([("role", "assistant".into()), refusal]),
         };
         chunk_choice(index, delta, Json::Null)
     });
-    let ended = choices
+    let ended = cut
+        .choices
         .iter()
         .map(|choice| chunk_choice(choice.index, object([]), "content_filter".into()));
     let mut events = Vec::new();
-    if !choices.is_empty() {
+    if !cut.choices.is_empty() {
         events.push(like.with_choices(said.collect()));
         events.push(like.with_choices(ended.collect()));
     }
-    events.extend(usage.map(|usage| usage.fill([""; 0])));
+    events.extend(cut.usage.map(|usage| usage.fill([""; 0])));
     events.push(DONE.to_vec());
     events
 }

@@ -4,9 +4,10 @@
 
 mod tables;
 
-use crate::dialect::{Format, Refusal};
+use crate::chunk::Chunks;
+use crate::dialect::{Cut, Format, Refusal, StreamFormat};
 use crate::json::object;
-use crate::openai_chat::{asked_for, no_usage};
+use crate::openai_chat::{DONE, asked_for, encode_data, no_usage, read_event};
 use crate::{ApiError, Json, ReadError};
 
 pub(crate) const FORMAT: Format = Format {
@@ -14,13 +15,22 @@ pub(crate) const FORMAT: Format = Format {
     path: "/completions",
     request: tables::REQUEST,
     answer: tables::ANSWER,
-    streams: false,
+    stream: Some(StreamFormat {
+        read: |data| read_event(data, &CHUNKS),
+        last: DONE,
+        cut,
+        refusal: refusal_events,
+        encode: encode_data,
+    }),
     check: a_prompt_at_least,
     choices,
     withhold,
     refusal,
     error: ApiError::to_bytes,
 };
+
+/// Chunks are answers in which a choice has a part of its text.
+const CHUNKS: Chunks = Chunks { table: tables::CHUNK, inside: None };
 
 fn a_prompt_at_least(request: &Json) -> Result<(), ReadError> {
     if request.get("prompt") == Some(&Json::Array(Vec::new())) {
@@ -49,14 +59,45 @@ fn withhold(document: &mut Json, text: &str) {
 
 fn refusal(refusal: &Refusal<'_>) -> Json {
     let choices = (0..refusal.choices).map(|index| refused_choice(index.into(), refusal.text));
+    with_choices(refusal, choices.collect(), no_usage())
+}
+
+fn refusal_events(refusal: &Refusal<'_>, wants_usage: bool) -> Vec<Vec<u8>> {
+    let choices = (0..refusal.choices).map(|index| refused_choice(index.into(), refusal.text));
+    let mut events = vec![with_choices(refusal, choices.collect(), Json::Null).to_bytes()];
+    if wants_usage {
+        events.push(with_choices(refusal, Vec::new(), no_usage()).to_bytes());
+    }
+    events.push(DONE.to_vec());
+    events
+}
+
+fn with_choices(refusal: &Refusal<'_>, choices: Vec<Json>, usage: Json) -> Json {
     object([
         ("id", format!("cmpl-{}", refusal.id).as_str().into()),
         ("object", "text_completion".into()),
         ("created", refusal.created.into()),
         ("model", refusal.model.into()),
-        ("choices", Json::Array(choices.collect())),
-        ("usage", no_usage()),
+        ("choices", Json::Array(choices)),
+        ("usage", usage),
     ])
+}
+
+/// Ends what is not over with the finish reason alone: appended to a text that has begun, a refusal would read as if
+/// the model had said it.
+fn cut(cut: Cut<'_>) -> Vec<Vec<u8>> {
+    let Some(like) = cut.like else { return vec![DONE.to_vec()] };
+    let ended = cut.choices.iter().map(|choice| {
+        let text = if choice.begun { "" } else { cut.text };
+        refused_choice(choice.index.into(), text)
+    });
+    let mut events = Vec::new();
+    if !cut.choices.is_empty() {
+        events.push(like.with_choices(ended.collect()));
+    }
+    events.extend(cut.usage.map(|usage| usage.fill([""; 0])));
+    events.push(DONE.to_vec());
+    events
 }
 
 fn refused_choice(index: Json, text: &str) -> Json {

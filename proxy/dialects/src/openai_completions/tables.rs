@@ -78,13 +78,36 @@ pub(super) const ANSWER: &[Field] = &[
     may("kv_transfer_params", Dropped),
 ];
 
+/// One chunk of a streamed answer.
+pub(super) const CHUNK: &[Field] = &[
+    must("id", Id),
+    must("object", Word(&["text_completion"])),
+    must("created", Int(0, i64::MAX)),
+    must("model", Id),
+    must("choices", List(&Object(CHUNK_CHOICE))),
+    may("usage", USAGE),
+    may("system_fingerprint", OPTIONAL_ID),
+    may("service_tier", OPTIONAL_ID),
+];
+
+const FINISH_REASON: Shape =
+    Either(&[Word(&["stop", "length", "content_filter", "abort", "repetition"]), Null]);
+
+const CHUNK_CHOICE: &[Field] = &[
+    must("index", Int(0, MAX_TOKENS)),
+    must("text", Text),
+    may("finish_reason", FINISH_REASON),
+    may("logprobs", Dropped),
+    may("stop_reason", Dropped),
+    may("token_ids", Dropped),
+    may("prompt_token_ids", Dropped),
+    may("prompt_logprobs", Dropped),
+];
+
 const CHOICE: &[Field] = &[
     must("index", Int(0, MAX_TOKENS)),
     must("text", Text),
-    must(
-        "finish_reason",
-        Either(&[Word(&["stop", "length", "content_filter", "abort", "repetition"]), Null]),
-    ),
+    must("finish_reason", FINISH_REASON),
     may("logprobs", Dropped),
     may("stop_reason", Dropped),
     may("token_ids", Dropped),

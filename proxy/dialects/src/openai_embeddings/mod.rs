@@ -17,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     path: "/embeddings",
     request: REQUEST,
     answer: ANSWER,
-    streams: false,
+    stream: None,
     check: a_text_at_least,
     choices: |_| 1,
     withhold,

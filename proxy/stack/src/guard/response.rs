@@ -29,7 +29,7 @@ const ERROR_BODY_BYTES: usize = 64 * 1024;
 pub(super) struct Asker {
     pub(super) entry: Entry,
     stream: bool,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     pub(super) choices: u64,
     language: Option<String>,
     /// What was done with the request.

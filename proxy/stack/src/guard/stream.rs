@@ -39,13 +39,14 @@ where
 {
     let keep_alive = guarding.limits.keep_alive;
     let mode = guarding.policy.streaming().mode;
+    let dialect = asker.dialect;
     let answer = Answering::new(guarding, asker, body);
     let parts = Box::pin(unfold(Some(answer), Answering::next));
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(names::STREAMING, HeaderValue::from_static(mode.name()));
-    let content = Content::Streamed { parts, keep_alive };
+    let content = Content::Streamed { parts, keep_alive, dialect };
     Reply { status: StatusCode::OK, headers, content, permit: None }
 }
 
@@ -93,11 +94,12 @@ where
 {
     fn new(guarding: Arc<Guarding>, asker: Asker, body: B) -> Self {
         let settings = settings(&guarding.policy);
-        let stream = StreamGuard::new(settings, asker.choices, guarding.limits.answer_bytes);
+        let limit = guarding.limits.answer_bytes;
+        let stream = StreamGuard::new(asker.dialect, settings, asker.choices, limit);
         if settings.ahead() > 0 {
             let ahead = settings.ahead();
             let why = format!("follow: up to {ahead} characters of a text leave before a verdict");
-            let unchecked = Unchecked { at: "/choices".into(), why: why.into() };
+            let unchecked = Unchecked { at: "".into(), why: why.into() };
             asker.entry.note(|closed| closed.unchecked.push(unchecked));
         }
         Self {
@@ -231,7 +233,7 @@ where
             closed.timing_ms.guard_output = ms;
         });
         match ruled.decision.action {
-            Action::Block => Err(Stopped::Blocked(ruled)),
+            Action::Block => Err(Stopped::Blocked(Box::new(ruled))),
             Action::Allow | Action::Flag | Action::Redact => Ok(()),
         }
     }
@@ -256,40 +258,40 @@ where
         match stopped {
             Stopped::Blocked(ruled) if ruled.decision.unavailable => {
                 let message = "a safety check gave no verdict, so nothing more was let through";
-                let ending = broken("guard_unavailable", message);
+                let ending = self.broken("guard_unavailable", message);
                 Ending { outcome: Outcome::GuardUnavailable, ..ending }
             }
             Stopped::Blocked(ruled) => {
                 let message = self.asker.message(&self.guarding, &ruled);
-                let stream =
-                    std::mem::replace(&mut self.stream, StreamGuard::new(self.settings, 0, 0));
+                let nothing = StreamGuard::new(self.asker.dialect, self.settings, 0, 0);
+                let stream = std::mem::replace(&mut self.stream, nothing);
                 Ending { events: stream.cut(&message), outcome: Outcome::Blocked, reason: None }
             }
             Stopped::Upstream(Denial::UpstreamTimeout) => {
-                broken("upstream_timeout", "the model server fell silent")
+                self.broken("upstream_timeout", "the model server fell silent")
             }
             Stopped::Upstream(denial) => {
                 tracing::warn!(?denial, "the upstream's stream could not be read");
-                broken("upstream_failed", "the model server's answer broke off")
+                self.broken("upstream_failed", "the model server's answer broke off")
             }
             Stopped::Unreadable(error) => {
                 tracing::warn!(%error, "the upstream's stream could not be read");
                 let message = "the model server's answer broke off or could not be read";
-                broken("upstream_failed", message)
+                self.broken("upstream_failed", message)
             }
         }
+    }
+
+    /// An error event: clients raise it, and nothing follows it.
+    fn broken(&self, code: &'static str, message: &str) -> Ending {
+        let error = self.asker.dialect.error(&ApiError::new("server_error", code, message));
+        Ending { events: vec![error], outcome: Outcome::UpstreamFailed, reason: Some(code) }
     }
 }
 
 /// Why an answer ends before its time.
 enum Stopped {
-    Blocked(Ruled),
+    Blocked(Box<Ruled>),
     Upstream(Denial),
     Unreadable(StreamError),
-}
-
-/// An error event: clients raise it, and nothing follows it.
-fn broken(code: &'static str, message: &str) -> Ending {
-    let error = ApiError::new("server_error", code, message);
-    Ending { events: vec![error.to_bytes()], outcome: Outcome::UpstreamFailed, reason: Some(code) }
 }

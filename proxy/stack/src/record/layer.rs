@@ -11,7 +11,7 @@ use futures_util::stream::{Stream, StreamExt, unfold};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use proxy_audit::{Journal, JournalError, Opened};
-use proxy_dialects::ApiError;
+use proxy_dialects::{ApiError, Dialect};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
@@ -129,8 +129,8 @@ async fn settle(entry: Entry, reply: Reply) -> Response<ReplyBody> {
                 }
             }
         }
-        Content::Streamed { parts, keep_alive } => {
-            let settling = Settling { entry, status, parts, released: 0 };
+        Content::Streamed { parts, keep_alive, dialect } => {
+            let settling = Settling { entry, status, parts, dialect, released: 0 };
             let parts = Box::pin(unfold(Some(settling), Settling::next));
             respond(status, headers, ReplyBody::streamed(parts, keep_alive, permit))
         }
@@ -162,6 +162,7 @@ struct Settling {
     entry: Entry,
     status: StatusCode,
     parts: Pin<Box<dyn Stream<Item = Part> + Send>>,
+    dialect: Dialect,
     /// Bytes that have left.
     released: u64,
 }
@@ -195,12 +196,16 @@ impl Settling {
                 settling.entry.note(|closed| closed.released_bytes = released);
                 Some((bytes, (!last).then_some(settling)))
             }
-            Err(error) => Some((proxy_stream::encode(&unrecorded(&error).to_bytes()).into(), None)),
+            Err(error) => {
+                let error = settling.dialect.error(&unrecorded(&error));
+                Some((settling.dialect.encode_event(&error).into(), None))
+            }
         }
     }
 
     fn encode(&mut self, events: &[Vec<u8>]) -> Bytes {
-        let bytes: Vec<u8> = events.iter().flat_map(|event| proxy_stream::encode(event)).collect();
+        let encoded = events.iter().flat_map(|event| self.dialect.encode_event(event));
+        let bytes: Vec<u8> = encoded.collect();
         self.released += bytes.len() as u64;
         bytes.into()
     }

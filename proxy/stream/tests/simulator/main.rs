@@ -23,6 +23,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxy_dialects::Dialect;
 use proxy_stream::{Examination, Settings, StreamGuard};
 
 use ledger::Ledger;
@@ -165,7 +166,7 @@ impl World<'_> {
     }
 
     fn cut(&mut self) -> End {
-        let blank = StreamGuard::new(self.plan.settings, 1, 0);
+        let blank = StreamGuard::new(Dialect::OPENAI_CHAT, self.plan.settings, 1, 0);
         for event in std::mem::replace(&mut self.guard, blank).cut(REFUSAL) {
             self.ledger.event(&event);
         }
@@ -188,7 +189,7 @@ fn simulate(seed: u64) -> End {
     let world = World {
         random,
         plan: &plan,
-        guard: StreamGuard::new(plan.settings, plan.choices, LIMIT),
+        guard: StreamGuard::new(Dialect::OPENAI_CHAT, plan.settings, plan.choices, LIMIT),
         ledger: Ledger::new(&plan),
         now: Duration::ZERO,
         fed: 0,

@@ -1,38 +1,35 @@
-//! One chunk of a streamed answer.
+//! One event of a streamed answer.
 
 use std::sync::Arc;
 
 use classifiers_core::{Direction, Passage, Role};
 
-use super::tables::CHUNK;
 use crate::read::{Unknown, read};
-use crate::table::Voice;
+use crate::table::{Field, Voice};
 use crate::{Json, ReadError};
 
 /// One of the texts that a streamed answer is made of: they grow independently of each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Channel {
-    /// The choice, by its `index`.
+    /// The choice, by its index; 0 where the format has no choices.
     pub choice: u64,
-    /// The field of that choice's message, as a JSON pointer below it: `/content`,
-    /// `/tool_calls/0/function/arguments`.
-    pub field: Arc<str>,
+    /// JSON pointer of the text in the whole answer: `/choices/0/message/content`.
+    pub pointer: Arc<str>,
     /// Whether this is what the model says or what it asks a tool to do.
     pub direction: Direction,
 }
 
 impl Channel {
+    fn field(&self) -> &str {
+        self.pointer.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Whether its parts can be read on their own, like a sentence and unlike half a JSON object: what the model says
     /// to a person. A name, an id or a tool's arguments mean something only as a whole.
     #[must_use]
     pub fn is_prose(&self) -> bool {
-        matches!(&*self.field, "/content" | "/refusal" | "/reasoning" | "/reasoning_content")
-    }
-
-    /// The JSON pointer of the text in the answer.
-    #[must_use]
-    pub fn pointer(&self) -> String {
-        format!("/choices/{}/message{}", self.choice, self.field)
+        let prose = ["content", "refusal", "reasoning", "reasoning_content", "text", "thinking"];
+        self.direction == Direction::Output && prose.contains(&self.field())
     }
 
     /// The stretch `text` of this channel as a passage; `at` says where it came from.
@@ -44,9 +41,21 @@ impl Channel {
     /// A tool call's whole arguments with their escapes resolved, where that is another text.
     #[must_use]
     pub fn unescaped(&self, text: &str) -> Option<Passage> {
-        let words = self.field.ends_with("/arguments").then(|| crate::unescaped(text)).flatten()?;
-        Some(self.passage(&words, format!("{}#unescaped", self.pointer()).into()))
+        let is_json = matches!(self.field(), "arguments" | "input");
+        let words = is_json.then(|| crate::unescaped(text)).flatten()?;
+        Some(self.passage(&words, format!("{}#unescaped", self.pointer).into()))
     }
+}
+
+/// What the data of an event is.
+#[derive(Debug)]
+pub enum Event {
+    /// A part of the answer.
+    Chunk(Chunk),
+    /// The stream is over.
+    End,
+    /// Nothing that the client needs.
+    Nothing,
 }
 
 /// A piece of text that a chunk adds to a channel.
@@ -57,14 +66,71 @@ pub struct Delta {
     /// By how much.
     pub text: Arc<str>,
     /// Where the piece stands in the chunk: a JSON pointer.
-    at: Arc<str>,
+    pub(crate) at: Arc<str>,
+}
+
+/// Refuses an error object in place of a chunk.
+///
+/// # Errors
+/// With code `upstream_error`.
+pub(crate) fn no_error(document: &Json) -> Result<(), ReadError> {
+    match document.get("error") {
+        None | Some(Json::Null) => Ok(()),
+        Some(_) => {
+            Err(ReadError::new("upstream_error", "the upstream ended its answer with an error"))
+        }
+    }
+}
+
+/// Reads an event's document against its table; `channel` says which text of the answer a passage belongs to.
+///
+/// # Errors
+/// When a known field is missing or of the wrong type, or a text belongs to no channel.
+pub(crate) fn deltas(
+    document: &mut Json,
+    table: &'static [Field],
+    channel: impl Fn(&Json, &Passage) -> Option<Channel>,
+) -> Result<Vec<Delta>, ReadError> {
+    let voice = Voice { role: Role::Assistant, direction: Direction::Output };
+    let passages = read(document, table, voice, Unknown::Drop)?;
+    let delta = |passage: Passage| {
+        let channel = channel(document, &passage)?;
+        Some(Delta { channel, text: passage.text, at: passage.origin.at })
+    };
+    let deltas: Option<Vec<Delta>> = passages.into_iter().map(delta).collect();
+    deltas.ok_or_else(|| ReadError::new("wrong_type", "a text stands where none can be"))
+}
+
+/// How the chunks of a format with choices look.
+pub(crate) struct Chunks {
+    pub(crate) table: &'static [Field],
+    /// The field of a choice that a chunk has in place of the answer's: `delta` for `message`.
+    pub(crate) inside: Option<(&'static str, &'static str)>,
 }
 
 /// A strictly read chunk. Fields that the guard does not know have been removed.
 #[derive(Debug)]
 pub struct Chunk {
-    document: Json,
-    deltas: Vec<Delta>,
+    pub(crate) document: Json,
+    pub(crate) deltas: Vec<Delta>,
+    /// Where the format has no choices: what the event does to the blocks of the answer.
+    pub(crate) block: Option<Block>,
+}
+
+/// What an event does to the blocks of an answer that consists of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// The answer begins or is over.
+    Answer {
+        /// It is over.
+        ends: bool,
+    },
+    /// A block begins.
+    Opens(u64),
+    /// A block goes on.
+    Grows,
+    /// A block is over.
+    Closes(u64),
 }
 
 impl Chunk {
@@ -73,22 +139,13 @@ impl Chunk {
     /// # Errors
     /// When the data is not strict JSON, or a known field is missing or of the wrong type; with code
     /// `upstream_error` if it is an error object instead of a chunk.
-    pub fn parse(data: &[u8]) -> Result<Self, ReadError> {
+    pub(crate) fn parse(data: &[u8], chunks: &Chunks) -> Result<Self, ReadError> {
         let mut document = Json::parse(data)?;
-        if document.get("error").is_some_and(|error| *error != Json::Null) {
-            return Err(ReadError::new(
-                "upstream_error",
-                "the upstream ended its answer with an error",
-            ));
-        }
-        let voice = Voice { role: Role::Assistant, direction: Direction::Output };
-        let passages = read(&mut document, CHUNK, voice, Unknown::Drop)?;
-        let deltas = passages
-            .into_iter()
-            .map(|passage| delta(&document, passage))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| ReadError::new("wrong_type", "a text stands outside every choice"))?;
-        Ok(Self { document, deltas })
+        no_error(&document)?;
+        let channel =
+            |document: &Json, passage: &Passage| channel(document, passage, chunks.inside);
+        let deltas = deltas(&mut document, chunks.table, channel)?;
+        Ok(Self { document, deltas, block: None })
     }
 
     /// The pieces of text this chunk adds, in order.
@@ -124,9 +181,13 @@ impl Chunk {
     /// into it. A chunk without choices is one frame.
     #[must_use]
     pub fn into_frames(self) -> Vec<(Frame, Vec<Delta>)> {
-        let Self { mut document, mut deltas } = self;
+        let Self { mut document, mut deltas, block } = self;
         for delta in &deltas {
             crate::request::replace(&mut document, &delta.at, "");
+        }
+        if let Some(block) = block {
+            let frame = Frame::of_block(document, &deltas, block);
+            return vec![(frame, deltas)];
         }
         let choices = match document.pointer_mut("/choices") {
             Some(Json::Array(choices)) if choices.len() > 1 => std::mem::take(choices),
@@ -165,9 +226,16 @@ pub struct Frame {
     places: Vec<Arc<str>>,
     choice: Option<u64>,
     ends: bool,
+    block: Option<Block>,
 }
 
 impl Frame {
+    fn of_block(document: Json, deltas: &[Delta], block: Block) -> Self {
+        let places = deltas.iter().map(|delta| Arc::clone(&delta.at)).collect();
+        let ends = block == Block::Answer { ends: true };
+        Self { document, places, choice: Some(0), ends, block: Some(block) }
+    }
+
     fn of(document: Json, deltas: &[Delta]) -> Self {
         let places = deltas.iter().map(|delta| Arc::clone(&delta.at)).collect();
         let listed = match document.get("choices") {
@@ -176,7 +244,7 @@ impl Frame {
         };
         let why = listed.and_then(|choice| choice.get("finish_reason"));
         let (choice, ends) = (listed.and_then(index), why.is_some_and(|why| *why != Json::Null));
-        Self { document, places, choice, ends }
+        Self { document, places, choice, ends, block: None }
     }
 
     /// The choice it is about, by its `index`; none for a chunk that only carries usage.
@@ -189,6 +257,12 @@ impl Frame {
     #[must_use]
     pub const fn ends_choice(&self) -> bool {
         self.ends
+    }
+
+    /// What it does to the blocks of the answer, where the format has blocks.
+    #[must_use]
+    pub const fn block(&self) -> Option<Block> {
+        self.block
     }
 
     /// The event's data as it goes to the client, with `texts` in their places; a place without a text stays empty.
@@ -204,11 +278,11 @@ impl Frame {
 /// What every chunk of an answer repeats: id, model, time. No text.
 #[derive(Clone, Debug)]
 pub struct Envelope {
-    document: Json,
+    pub(crate) document: Json,
 }
 
 impl Envelope {
-    pub(super) fn with_choices(&self, choices: Vec<Json>) -> Vec<u8> {
+    pub(crate) fn with_choices(&self, choices: Vec<Json>) -> Vec<u8> {
         let mut document = self.document.clone();
         set_choices(&mut document, choices);
         document.to_bytes()
@@ -228,27 +302,37 @@ fn index(value: &Json) -> Option<u64> {
     }
 }
 
-/// Which channel the passage at `/choices/{position}/delta/...` belongs to. Positions in the arrays are not
-/// identities: `index` is.
-fn delta(document: &Json, passage: Passage) -> Option<Delta> {
-    let at = Arc::clone(&passage.origin.at);
-    let mut tokens = at.split('/').skip(1);
-    let (_choices, position, _delta) = (tokens.next()?, tokens.next()?, tokens.next()?);
+/// Which channel the passage at `/choices/{position}/...` belongs to. Positions in the arrays are not identities:
+/// `index` is.
+fn channel(
+    document: &Json,
+    passage: &Passage,
+    inside: Option<(&'static str, &'static str)>,
+) -> Option<Channel> {
+    let mut tokens = passage.origin.at.split('/').skip(1);
+    let (_choices, position) = (tokens.next()?, tokens.next()?);
     let Json::Array(choices) = document.get("choices")? else { return None };
     let choice = choices.get(position.parse::<usize>().ok()?)?;
+    let (place, whole) = match inside {
+        Some((part, whole)) => {
+            tokens.next().filter(|token| *token == part)?;
+            (choice.get(part)?, format!("/{whole}"))
+        }
+        None => (choice, String::new()),
+    };
     let fields: Vec<&str> = tokens.collect();
     let field = match fields.as_slice() {
         ["tool_calls", position, rest @ ..] => {
-            let Json::Array(calls) = choice.get("delta")?.get("tool_calls")? else { return None };
+            let Json::Array(calls) = place.get("tool_calls")? else { return None };
             let call = index(calls.get(position.parse::<usize>().ok()?)?)?;
-            format!("/tool_calls/{call}/{}", rest.join("/"))
+            format!("tool_calls/{call}/{}", rest.join("/"))
         }
-        fields => format!("/{}", fields.join("/")),
+        fields => fields.join("/"),
     };
-    let channel = Channel {
-        choice: index(choice)?,
-        field: field.into(),
+    let index = index(choice)?;
+    Some(Channel {
+        choice: index,
+        pointer: format!("/choices/{index}{whole}/{field}").into(),
         direction: passage.origin.direction,
-    };
-    Some(Delta { channel, text: passage.text, at })
+    })
 }
