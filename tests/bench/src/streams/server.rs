@@ -166,7 +166,9 @@ impl Client {
             self.output.extend_from_slice(HEAD);
             self.event(r#"{"role":"assistant","content":""}"#, "null");
         } else {
-            self.output.extend_from_slice(PLAIN);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+            self.output
+                .extend_from_slice(format!("{head} {}\r\n\r\n{PLAIN}", PLAIN.len()).as_bytes());
         }
         Ok(())
     }
@@ -230,4 +232,4 @@ impl Client {
 const HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 /// For whoever asks whether this or a proxy before it is ready.
-const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 157\r\n\r\n{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"mock\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":\"stop\"}]}";
+const PLAIN: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"mock","choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"stop"}]}"#;
