@@ -122,8 +122,8 @@ impl Format {
         let events: Vec<Value> = data.filter_map(|data| serde_json::from_str(data).ok()).collect();
         let pieces = events.iter().flat_map(|event| texts.iter().map(|at| event.pointer(at)));
         let said = pieces.flatten().filter_map(Value::as_str).collect();
-        let ends = events.iter().filter_map(|event| event.pointer(why));
-        (said, ends.filter(|why| !why.is_null()).next_back().cloned().unwrap_or_default())
+        let mut ends = events.iter().filter_map(|event| event.pointer(why));
+        (said, ends.rfind(|why| !why.is_null()).cloned().unwrap_or_default())
     }
 }
 
