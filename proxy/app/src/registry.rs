@@ -3,6 +3,7 @@
 use classifiers_batching::{InProcess, VerdictCacheLayer};
 use classifiers_core::{Backend, BoxClassify, TestTriggers};
 use classifiers_starter::Starter;
+use classifiers_text::ViewsLayer;
 use proxy_stack::{Check, Panel};
 use tower::Layer;
 
@@ -16,7 +17,8 @@ pub(crate) fn panel() -> Result<Panel, Failure> {
     let starter = Starter::embedded()
         .map_err(|error| Failure::environment("the embedded classifier cannot be used", &error))?;
     let id = starter.id().clone();
-    let cached = VerdictCacheLayer::new(REMEMBERED_VERDICTS).layer(InProcess::new(starter));
+    let cached = VerdictCacheLayer::new(REMEMBERED_VERDICTS)
+        .layer(ViewsLayer.layer(InProcess::new(starter)));
     let triggers = TestTriggers::new();
     let triggers_id = triggers.id().clone();
     let starter = Check::new(id, BoxClassify::new(cached));
