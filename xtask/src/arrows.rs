@@ -8,6 +8,7 @@ use crate::run::output;
 const ARROWS: &[(&str, &[&str])] = &[
     ("classifiers-core", &[]),
     ("classifiers-batching", &["classifiers-core"]),
+    ("classifiers-prompt-guard", &["classifiers-batching", "classifiers-core", "classifiers-text"]),
     ("classifiers-starter", &["classifiers-core"]),
     ("classifiers-text", &["classifiers-core"]),
     ("starter-trainer", &["classifiers-core", "classifiers-starter"]),
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "classifiers-batching",
             "classifiers-core",
+            "classifiers-prompt-guard",
             "classifiers-starter",
             "classifiers-text",
             "policies",

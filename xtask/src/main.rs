@@ -1,7 +1,9 @@
-//! `cargo xtask test` runs every test there is; `cargo xtask tidy` checks the rules that hold the design.
+//! `cargo xtask test` runs every test there is; `cargo xtask tidy` checks the rules that hold the design; `cargo xtask
+//! onnxruntime` fetches the library that Prompt Guard needs.
 
 mod arrows;
 mod files;
+mod onnxruntime;
 mod run;
 
 use std::process::ExitCode;
@@ -24,6 +26,12 @@ enum Command {
         #[arg(long)]
         no_clients: bool,
     },
+    /// Fetch ONNX Runtime, which Prompt Guard and its tests need, into the target directory (from the Python package)
+    Onnxruntime {
+        /// The build for NVIDIA graphics cards
+        #[arg(long)]
+        gpu: bool,
+    },
     /// Check which package may depend on which, and how files look
     Tidy,
 }
@@ -31,6 +39,9 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Test { no_clients } => run::test(no_clients),
+        Command::Onnxruntime { gpu } => {
+            onnxruntime::fetch(gpu).map(|library| println!("{}", library.display()))
+        }
         Command::Tidy => tidy(),
     };
     match done {

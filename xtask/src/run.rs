@@ -1,5 +1,6 @@
 //! Running other programs.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Where the clients' tests install their Python, below the target directory; the audit log's second verifier is
@@ -10,6 +11,20 @@ const PYTHON: &str = "clients/python/bin/python";
 pub(crate) fn test(no_clients: bool) -> Result<(), String> {
     let mut rust = Command::new("cargo");
     rust.args(["test", "--workspace", "--locked"]);
+    match crate::onnxruntime::fetch(false) {
+        // From here on a test that needs the library and does not find it fails.
+        Ok(library) => {
+            rust.env("ORT_DYLIB_PATH", library).env("PORTCULLIS_REQUIRE_ONNXRUNTIME", "1");
+        }
+        Err(error) if std::env::var_os("CI").is_some() => {
+            return Err(format!(
+                "ONNX Runtime cannot be had, and its tests are required here: {error}"
+            ));
+        }
+        Err(error) => {
+            println!("SKIPPED: the tests of Prompt Guard; ONNX Runtime cannot be had: {error}")
+        }
+    }
     if !no_clients {
         run(Command::new("cargo").args([
             "build",
@@ -19,15 +34,20 @@ pub(crate) fn test(no_clients: bool) -> Result<(), String> {
             "portcullis",
         ]))?;
         run(&mut Command::new("tests/clients/run"))?;
-        let here = std::env::current_dir().map_err(|error| error.to_string())?;
-        let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-        rust.env("PORTCULLIS_TEST_PYTHON", here.join(target).join(PYTHON));
+        rust.env("PORTCULLIS_TEST_PYTHON", target()?.join(PYTHON));
     }
     run(&mut rust)
 }
 
+/// The target directory.
+pub(crate) fn target() -> Result<PathBuf, String> {
+    let here = std::env::current_dir().map_err(|error| error.to_string())?;
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    Ok(here.join(target))
+}
+
 /// Runs a program whose output is for the person watching.
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     println!("$ {}", shown(command));
     let status = command.status().map_err(|error| format!("{}: {error}", shown(command)))?;
     if status.success() { Ok(()) } else { Err(format!("{}: {status}", shown(command))) }

@@ -1,5 +1,7 @@
 //! The seam between backends and the proxy, driven through the public services.
 
+mod pool;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
