@@ -53,6 +53,10 @@ fn load() -> Result<Environment, LibraryError> {
     let given =
         std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
     if let Some(path) = given {
+        if !path.is_file() {
+            let looked = format!("ORT_DYLIB_PATH, {}", path.display());
+            return Err(LibraryError::Missing { looked });
+        }
         return load_from(&path);
     }
     let places = places();

@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Test(PolicyFileArgs),
     /// Print a policy that comes with the program, to start your own from
     Policy(PolicyArgs),
+    /// Check a Prompt Guard folder: files and digests, labels, what it says about fixed texts, how fast it is
+    ///
+    /// Ends with 0 if the model behaves like Prompt Guard, 1 if it answers otherwise, 3 if it cannot be loaded.
+    VerifyModel(VerifyModelArgs),
     /// Look into the audit log
     Audit(AuditArgs),
 }
@@ -73,6 +77,11 @@ pub(crate) struct ServeArgs {
     /// Where decisions are recorded [default: portcullis-audit]
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_AUDIT_DIR")]
     pub(crate) audit_dir: Option<PathBuf>,
+    /// Have prompt attacks judged by the Prompt Guard in this folder (model.onnx, tokenizer.json, config.json)
+    ///
+    /// classifiers/prompt-guard/tools/export.py makes one; `portcullis verify-model DIR` checks it.
+    #[arg(long, value_name = "DIR", env = "PORTCULLIS_PROMPT_GUARD")]
+    pub(crate) prompt_guard: Option<PathBuf>,
     /// Settings of the server (server.yaml); arguments and environment win over it
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -83,9 +92,31 @@ pub(crate) struct ClassifyArgs {
     /// A policy file, or one that comes with the program
     #[arg(long, value_name = "FILE|NAME", default_value = "default")]
     pub(crate) policy: String,
+    /// Have prompt attacks judged by the Prompt Guard in this folder
+    #[arg(long, value_name = "DIR", env = "PORTCULLIS_PROMPT_GUARD")]
+    pub(crate) prompt_guard: Option<PathBuf>,
     /// Take every line as a JSON object; a line that is not one is an error
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyModelArgs {
+    /// The folder
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+/// How a model is run.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct ModelArgs {
+    /// What to run it on: cpu, cuda, or cuda:1 for the second graphics card [default: cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Threads for one inference [default: as many as there are processors, at most 8]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use classifiers_prompt_guard::{Device, Options};
 use policies::{Policy, library};
 use proxy_stack::{Limits, Target};
 use serde::Deserialize;
 
-use crate::args::ServeArgs;
+use crate::args::{ModelArgs, ServeArgs};
 use crate::failure::Failure;
+use crate::registry::Model;
 
 /// Loopback only: whoever wants others to connect says so.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -28,6 +30,7 @@ struct File {
     listen: Option<SocketAddr>,
     upstream: Option<UpstreamFile>,
     policy: Option<String>,
+    prompt_guard: Option<PromptGuardFile>,
     audit: AuditFile,
     tls: Option<TlsFile>,
     instance: Option<String>,
@@ -40,6 +43,17 @@ struct UpstreamFile {
     url: String,
     /// Holds the upstream's API key; without it each caller's own is passed on.
     key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PromptGuardFile {
+    dir: PathBuf,
+    /// `cpu`, `cuda` or `cuda:1`.
+    device: Option<String>,
+    threads: Option<usize>,
+    sessions: Option<usize>,
+    temperature: Option<f32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +87,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) target: Target,
     pub(crate) policy: Arc<Policy>,
+    /// Judges prompt attacks if there is one.
+    pub(crate) prompt_guard: Option<Model>,
     pub(crate) audit_dir: PathBuf,
     pub(crate) tls: Option<Tls>,
     pub(crate) instance: Arc<str>,
@@ -107,6 +123,7 @@ impl Config {
             policy: Arc::new(policy(
                 args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY),
             )?),
+            prompt_guard: prompt_guard(args.prompt_guard.clone(), file.prompt_guard)?,
             audit_dir: args
                 .audit_dir
                 .clone()
@@ -121,6 +138,36 @@ impl Config {
             limits: limits(&file.limits),
             drain: file.limits.drain_seconds.map_or(DRAIN, Duration::from_secs),
         })
+    }
+}
+
+/// The model in the folder that was given, or in the file's, with the file's settings.
+fn prompt_guard(
+    dir: Option<PathBuf>,
+    file: Option<PromptGuardFile>,
+) -> Result<Option<Model>, Failure> {
+    let Some(file) = file else {
+        return dir.map(|dir| ModelArgs::default().of(dir)).transpose();
+    };
+    let args = ModelArgs { device: file.device, threads: file.threads };
+    let mut model = args.of(dir.unwrap_or(file.dir))?;
+    model.options.sessions = file.sessions.unwrap_or(model.options.sessions);
+    model.options.temperature = file.temperature.unwrap_or(model.options.temperature);
+    Ok(Some(model))
+}
+
+impl ModelArgs {
+    /// The model in `folder`, run so.
+    pub(crate) fn of(&self, folder: PathBuf) -> Result<Model, Failure> {
+        let base = Options::default();
+        let device = self.device.as_deref().map(str::parse::<Device>).transpose();
+        let device = device.map_err(|error| Failure::Usage(error.to_string()))?;
+        let options = Options {
+            device: device.unwrap_or(base.device),
+            threads: self.threads.unwrap_or(base.threads),
+            ..base
+        };
+        Ok(Model { folder, options })
     }
 }
 

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(&args),
         Command::Test(args) => commands::test::run(&args),
         Command::Policy(args) => commands::policy::run(&args),
+        Command::VerifyModel(args) => commands::verify_model::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
     };
     result.unwrap_or_else(|failure| failure.report())

@@ -1,26 +1,42 @@
 //! Which classifiers run: the only file that names them.
 
+use std::path::PathBuf;
+
 use classifiers_batching::{InProcess, VerdictCacheLayer};
-use classifiers_core::{Backend, BoxClassify, TestTriggers};
+use classifiers_core::{
+    Assessment, Backend, BoxClassify, ClassifierId, ClassifyError, Passage, Role, TestTriggers,
+};
+use classifiers_prompt_guard::{Options, PromptGuard};
 use classifiers_starter::Starter;
 use classifiers_text::ViewsLayer;
+use futures_util::future::{Either, Ready, ready};
+use policies::Policy;
 use proxy_stack::{Check, Panel};
-use tower::Layer;
+use tower::{Layer, Service, ServiceExt};
 
 use crate::failure::Failure;
 
 /// Verdicts that are remembered for each classifier: about 1 KB each.
 const REMEMBERED_VERDICTS: usize = 8192;
 
-/// The classifiers that come with the program.
-pub(crate) fn panel() -> Result<Panel, Failure> {
+/// A Prompt Guard to be loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    pub(crate) folder: PathBuf,
+    pub(crate) options: Options,
+}
+
+/// The classifiers that come with the program, and Prompt Guard if one is given: then prompt attacks are its business
+/// alone.
+pub(crate) fn panel(prompt_guard: Option<&Model>, policy: &Policy) -> Result<Panel, Failure> {
     let starter = Starter::embedded()
         .map_err(|error| Failure::environment("the embedded classifier cannot be used", &error))?;
     let id = starter.id().clone();
-    let cached = VerdictCacheLayer::new(REMEMBERED_VERDICTS)
-        .layer(ViewsLayer.layer(InProcess::new(starter)));
+    let starter = ViewsLayer.layer(InProcess::new(starter));
+    let remembered = || VerdictCacheLayer::new(REMEMBERED_VERDICTS);
     let triggers = TestTriggers::new();
     let triggers_id = triggers.id().clone();
+<<<<<<< HEAD
     let starter = Check::new(id, BoxClassify::new(cached));
     // Not cached: finding a string is faster than looking it up.
     let triggers = Check::new(triggers_id, BoxClassify::new(InProcess::new(triggers)));
@@ -29,4 +45,66 @@ pub(crate) fn panel() -> Result<Panel, Failure> {
         return Ok(Panel::new([triggers]));
     }
     Ok(Panel::new([starter, triggers]))
+=======
+    // Not cached: finding a string is faster than looking it up.
+    let triggers = Check::new(triggers_id, BoxClassify::new(InProcess::new(triggers)));
+    let Some(model) = prompt_guard else {
+        let starter = Check::new(id, BoxClassify::new(remembered().layer(starter)));
+        return Ok(Panel::new([starter, triggers]));
+    };
+    let options = Options { deadline: policy.timeout(), ..model.options };
+    let guard = load(&Model { options, folder: model.folder.clone() })?;
+    let guard_id = guard.id().clone();
+    let guard = remembered().layer(ViewsLayer.layer(guard));
+    let guard = NotOperator { inner: guard, id: guard_id.clone() };
+    let hazards = remembered().layer(starter).map_response(without_attacks);
+    Ok(Panel::new([
+        Check::new(guard_id, BoxClassify::new(guard)),
+        Check::new(id, BoxClassify::new(hazards)),
+        triggers,
+    ]))
+>>>>>>> 91eb042 (Prompt Guard in the program: --prompt-guard, verify-model, comparison with other engines)
+}
+
+/// Loads Prompt Guard.
+pub(crate) fn load(model: &Model) -> Result<PromptGuard, Failure> {
+    PromptGuard::load(&model.folder, model.options)
+        .map_err(|error| Failure::environment("Prompt Guard cannot be used", &error))
+}
+
+fn without_attacks(mut assessment: Assessment) -> Assessment {
+    assessment.findings.retain(|finding| !finding.category.is_prompt_attack());
+    assessment
+}
+
+/// Asks a classifier of prompt attacks about everything but the operator's own words: instructing the model is their
+/// purpose, no finding about them counts, and an inference takes far longer than this check.
+#[derive(Clone)]
+struct NotOperator<S> {
+    inner: S,
+    id: ClassifierId,
+}
+
+impl<S> Service<Passage> for NotOperator<S>
+where
+    S: Service<Passage, Response = Assessment, Error = ClassifyError>,
+{
+    type Response = Assessment;
+    type Error = ClassifyError;
+    type Future = Either<Ready<Result<Assessment, ClassifyError>>, S::Future>;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), ClassifyError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, passage: Passage) -> Self::Future {
+        if passage.origin.role != Role::Operator {
+            return Either::Right(self.inner.call(passage));
+        }
+        let nothing = Assessment { classifier: self.id.clone(), findings: Vec::new() };
+        Either::Left(ready(Ok(nothing)))
+    }
 }

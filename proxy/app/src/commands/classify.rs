@@ -7,7 +7,7 @@ use classifiers_core::{Direction, Passage, Role};
 use policies::{Evidence, Policy, decide};
 use serde::{Deserialize, Serialize};
 
-use crate::args::ClassifyArgs;
+use crate::args::{ClassifyArgs, ModelArgs};
 use crate::config;
 use crate::failure::Failure;
 use crate::registry;
@@ -52,7 +52,8 @@ struct Found<'a> {
 /// Judges every line of standard input.
 pub(crate) fn run(args: &ClassifyArgs) -> Result<ExitCode, Failure> {
     let policy = config::policy(&args.policy)?;
-    let panel = registry::panel()?;
+    let model = args.prompt_guard.clone().map(|dir| ModelArgs::default().of(dir)).transpose()?;
+    let panel = registry::panel(model.as_ref(), &policy)?;
     let runtime = runtime()?;
     let mut out = stdout().lock();
     for (number, line) in stdin().lock().lines().enumerate() {

@@ -6,3 +6,4 @@ pub(crate) mod classify;
 pub(crate) mod policy;
 pub(crate) mod serve;
 pub(crate) mod test;
+pub(crate) mod verify_model;

@@ -80,6 +80,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         listen: if args.once { ANY_PORT } else { args.listen },
         target,
         policy: Arc::new(policy("default")?),
+        prompt_guard: None,
         audit_dir: audit_dir.to_owned(),
         tls: None,
         instance: "demo".into(),

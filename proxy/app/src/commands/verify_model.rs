@@ -1,0 +1,71 @@
+//! `portcullis verify-model`
+
+use std::process::ExitCode;
+
+use classifiers_prompt_guard::{Family, Probe, Report};
+
+use super::serve::runtime;
+use crate::args::VerifyModelArgs;
+use crate::failure::Failure;
+use crate::registry;
+
+/// Loads a model's folder, has it judge fixed texts and says everything worth knowing about it.
+pub(crate) fn run(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
+    let model = args.model.of(args.dir.clone())?;
+    let started = std::time::Instant::now();
+    let guard = registry::load(&model)?;
+    let loaded = started.elapsed();
+    let report = runtime()?
+        .block_on(guard.verify())
+        .map_err(|error| Failure::environment("the model gives no verdict", &error))?;
+    let generation = match guard.family() {
+        Family::Three => "Prompt Guard 1",
+        Family::Two => "Prompt Guard 2",
+    };
+    println!("{}: {generation}, {}", args.dir.display(), guard.id());
+    println!("  labels   {}", numbered(guard.labels()));
+    println!(
+        "  device   {}, {} threads, loaded in {:.1} s",
+        model.options.device,
+        model.options.threads,
+        loaded.as_secs_f32()
+    );
+    print(&report);
+    if report.probes.iter().all(is_as_expected) {
+        println!("The model can be used.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "The model answers, but not as Prompt Guard does: either its weights are not the published ones, or labels, \
+         tokenizer and weights do not belong together."
+    );
+    Err(Failure::SaidNo)
+}
+
+fn print(report: &Report) {
+    for (path, digest) in &report.files {
+        println!("  file     {digest}  {}", path.display());
+    }
+    for probe in &report.probes {
+        let mark = if is_as_expected(probe) { "ok  " } else { "FAIL" };
+        let ids = probe.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+        println!(
+            "  {mark}     jailbreak {:.4}, indirect {:.4}: {}",
+            probe.scores.jailbreak, probe.scores.indirect, probe.text
+        );
+        println!("           ids {ids}");
+    }
+    for latency in &report.latencies {
+        let median = latency.median.as_secs_f64() * 1000.0;
+        println!("  latency  {:>4} tokens  {median:>8.1} ms", latency.tokens);
+    }
+}
+
+fn is_as_expected(probe: &Probe) -> bool {
+    (probe.scores.jailbreak >= 0.5) == probe.attack
+}
+
+fn numbered(labels: &[String]) -> String {
+    let labels = labels.iter().enumerate().map(|(id, label)| format!("{id} {label}"));
+    labels.collect::<Vec<_>>().join(", ")
+}
