@@ -68,7 +68,7 @@ async fn attacks_are_prompt_guards_business_and_the_record_names_its_digest() {
     assert_eq!(blocked.input.as_ref().unwrap().because[0].to_string(), "jailbreak");
     let check = |closed: &Closed, name: &str| {
         let checks = &closed.input.as_ref().unwrap().checks;
-        checks.iter().find(|check| check.name.to_string() == name).unwrap().clone()
+        checks.iter().find(|check| &*check.name == name).unwrap().clone()
     };
     let ours = check(blocked, "prompt_guard");
     assert_eq!(ours.revision.len(), 16);

@@ -1,7 +1,7 @@
 //! Prompt Guard as a program that `tools/compare.py` talks to: one JSON object a line in, one out.
 //!
 //! `{"single": TEXT, "runs": N}` → seconds of each run. `{"trace": [[TEXT, ...], ...]}` → seconds for all requests, one
-//! after the other, each with its texts at once, as the proxy asks. `{"soak": TEXT, "seconds": S, "callers": N}` → how
+//! after the other, each with its texts at once, as the proxy asks; verdicts are remembered. `{"soak": TEXT, "seconds": S, "callers": N}` → how
 //! long callers waited, admitted and refused.
 
 use std::io::{BufRead, Write};
@@ -38,10 +38,12 @@ fn main() -> Result<(), Failure> {
     let model = PromptGuard::load(&folder, options)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let cached = VerdictCacheLayer::new(8192).layer(ViewsLayer.layer(model.clone()));
+    let service = BoxClassify::new(cached);
     say(&json!({ "ready": model.id().to_string(), "memory_mb": memory() }))?;
     for line in std::io::stdin().lock().lines() {
         let asked: Value = serde_json::from_str(&line?)?;
-        let answer = runtime.block_on(answer(&model, &asked))?;
+        let answer = runtime.block_on(answer(&model, &service, &asked))?;
         say(&answer)?;
     }
     Ok(())
@@ -61,7 +63,11 @@ fn memory() -> u64 {
     kilobytes.unwrap_or_default() / 1024
 }
 
-async fn answer(model: &PromptGuard, asked: &Value) -> Result<Value, Failure> {
+async fn answer(
+    model: &PromptGuard,
+    service: &BoxClassify,
+    asked: &Value,
+) -> Result<Value, Failure> {
     if let Some(text) = asked.get("single").and_then(Value::as_str) {
         let runs = asked.get("runs").and_then(Value::as_u64).unwrap_or(1);
         let mut seconds = Vec::new();
@@ -73,7 +79,7 @@ async fn answer(model: &PromptGuard, asked: &Value) -> Result<Value, Failure> {
         return Ok(json!({ "seconds": seconds, "memory_mb": memory() }));
     }
     if let Some(requests) = asked.get("trace").and_then(Value::as_array) {
-        return trace(model, requests).await;
+        return trace(model, service, requests).await;
     }
     soak(model, asked).await
 }
@@ -82,9 +88,11 @@ fn passage(text: &str) -> Passage {
     Passage::new(text, Role::User, Direction::Input, "/text")
 }
 
-async fn trace(model: &PromptGuard, requests: &[Value]) -> Result<Value, Failure> {
-    let cached = VerdictCacheLayer::new(8192).layer(ViewsLayer.layer(model.clone()));
-    let service = BoxClassify::new(cached);
+async fn trace(
+    model: &PromptGuard,
+    service: &BoxClassify,
+    requests: &[Value],
+) -> Result<Value, Failure> {
     let before = model.counts();
     let started = Instant::now();
     for request in requests {

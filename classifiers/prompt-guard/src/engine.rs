@@ -42,9 +42,9 @@ impl Onnx {
     ) -> Result<Self, String> {
         let environment = crate::library::environment().map_err(|error| error.to_string())?;
         let builder = Session::builder(&environment).map_err(|error| error.to_string())?;
-        let builder = configured(builder, options).map_err(|error| error.to_string())?;
+        let builder = configured(builder, options)?;
         let mut builder = match shared {
-            Some(shared) => shared.give_to(builder).map_err(|error| error.to_string())?,
+            Some(shared) => shared.give_to(builder)?,
             None => builder,
         };
         let session = builder.commit_from_file(path).map_err(|error| error.to_string())?;
@@ -110,24 +110,26 @@ impl Engine for Onnx {
     }
 }
 
-fn configured(
-    builder: SessionBuilder,
-    options: SessionOptions,
-) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
-    let builder = builder
-        .with_optimization_level(GraphOptimizationLevel::Level3)?
-        .with_intra_threads(options.threads)?
-        .with_inter_threads(1)?
-        // Lengths differ from run to run.
-        .with_memory_pattern(false)?
-        // Threads that spin are faster while there is work, and must not heat the room when there is none.
-        .with_config_entry("session.force_spinning_stop", "1")?;
+fn configured(builder: SessionBuilder, options: SessionOptions) -> Result<SessionBuilder, String> {
+    let builder = builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(said)?;
+    let builder = builder.with_intra_threads(options.threads).map_err(said)?;
+    let builder = builder.with_inter_threads(1).map_err(said)?;
+    // Lengths differ from run to run.
+    let builder = builder.with_memory_pattern(false).map_err(said)?;
+    // Threads that spin are faster while there is work, and must not heat the room when there is none.
+    let builder = builder.with_config_entry("session.force_spinning_stop", "1").map_err(said)?;
     match options.device {
         Device::Cpu => Ok(builder),
-        // Without the card there is no verdict: nobody who configured one wants to wait for the processor.
-        Device::Cuda(number) => builder.with_execution_providers([ep::CUDA::default()
-            .with_device_id(number)
-            .build()
-            .error_on_failure()]),
+        Device::Cuda(number) => {
+            let card = ep::CUDA::default().with_device_id(number).build();
+            // Without the card there is no verdict: nobody who configured one wants to wait for the processor.
+            builder.with_execution_providers([card.error_on_failure()]).map_err(said)
+        }
     }
+}
+
+/// What went wrong with a builder, without the builder.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+pub(crate) fn said(error: ort::Error<SessionBuilder>) -> String {
+    error.to_string()
 }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use ort::session::builder::{PrepackedWeights, SessionBuilder};
 use ort::value::{DynValue, Tensor};
 
+use crate::engine::said;
+
 /// Smaller ones are not worth it.
 const SMALLEST: usize = 4096;
 
@@ -35,14 +37,13 @@ impl Shared {
         Ok(Self { weights, packed: PrepackedWeights::new() })
     }
 
-    pub(crate) fn give_to(
-        &self,
-        builder: SessionBuilder,
-    ) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
-        let builder = builder.with_prepacked_weights(&self.packed)?;
-        self.weights.iter().try_fold(builder, |builder, (name, value)| {
-            builder.with_initializer(name, Arc::clone(value))
-        })
+    /// Has a session take its weights from here.
+    pub(crate) fn give_to(&self, builder: SessionBuilder) -> Result<SessionBuilder, String> {
+        let mut builder = builder.with_prepacked_weights(&self.packed).map_err(said)?;
+        for (name, value) in &self.weights {
+            builder = builder.with_initializer(name, Arc::clone(value)).map_err(said)?;
+        }
+        Ok(builder)
     }
 }
 

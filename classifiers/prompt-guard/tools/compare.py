@@ -38,14 +38,16 @@ def texts_of(tokenizer, lengths):
     return texts
 
 
-def trace(seed, conversations):
+def trace(tokenizer, seed, conversations):
     """Requests in the order they come: each the texts of a conversation so far."""
     rng = random.Random(seed)
-    common = [" ".join(rng.choices(WORDS, k=30)) for _ in range(4)]
+    tokens_per_word = len(tokenizer.encode(" ".join(WORDS)).ids) / len(WORDS)
+    common = [" ".join(rng.choices(WORDS, k=int(40 / tokens_per_word))) for _ in range(4)]
 
     def text(mean):
         # Log-normal, as lengths in chat logs are: many short, few long.
-        words = int(min(380, max(3, rng.lognormvariate(0, 0.9) * mean / 1.5 / 1.6)))
+        tokens = rng.lognormvariate(-0.32, 0.8) * mean
+        words = int(max(3, tokens / tokens_per_word))
         return " ".join(rng.choices(WORDS, k=words))
 
     requests = []
@@ -78,6 +80,18 @@ class Ours:
     def whole(self, requests):
         return self.ask({"trace": requests})
 
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Here:
+    """An engine in this process."""
+
+    def cpu(self):
+        return time.process_time()
+
 
 def timed(call, runs):
     seconds = []
@@ -88,7 +102,7 @@ def timed(call, runs):
     return seconds
 
 
-class OnnxRuntime:
+class OnnxRuntime(Here):
     def __init__(self, model, threads, rows=1):
         import numpy
         import onnxruntime
@@ -120,7 +134,7 @@ class OnnxRuntime:
         return {"seconds": timed(run, 1)[0], "inputs": sum(map(len, requests))}
 
 
-class Torch:
+class Torch(Here):
     def __init__(self, model, threads):
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -138,7 +152,7 @@ class Torch:
         return timed(lambda: self.judge(text), runs)
 
 
-class LlamaFirewall:
+class LlamaFirewall(Here):
     """Its Prompt Guard scanner's own code, with the model loaded once; it loads it anew for every scan."""
 
     def __init__(self, packages, model, threads):
@@ -161,7 +175,7 @@ class LlamaFirewall:
         return timed(lambda: self.guard.get_jailbreak_score(text), runs)
 
 
-class LlmGuard:
+class LlmGuard(Here):
     """Its prompt injection scanner's own code, with this model and ONNX."""
 
     def __init__(self, packages, model, threads):
@@ -218,32 +232,39 @@ def main():
         singles(engines, texts_of(tokenizer, [32, 128, 512]), given.rounds)
     if "trace" in given.parts:
         engines["onnxruntime padded"] = OnnxRuntime(given.model, given.threads, rows=8)
-        traces(engines, trace(3, given.conversations))
+        traces(engines, trace(tokenizer, 3, given.conversations))
 
 
 def singles(engines, texts, rounds):
     for length, text in texts.items():
-        seconds = {name: [] for name in engines}
+        seconds, cpu = {name: [] for name in engines}, dict.fromkeys(engines, 0.0)
         for engine in engines.values():
             engine.single(text, 1)
         for _ in range(rounds):
             for name, engine in engines.items():
+                before = engine.cpu()
                 seconds[name] += engine.single(text, 2 if length == 512 else 4)
+                cpu[name] += engine.cpu() - before
         for name, runs in seconds.items():
-            median, best = statistics.median(runs) * 1000, min(runs) * 1000
-            ratio = statistics.median(runs) / statistics.median(seconds["ours"])
-            print(f"{length:>4} tokens  {name:<18} median {median:8.1f} ms  best {best:8.1f} ms  {ratio:5.2f} times ours", flush=True)
+            median, best = statistics.median(runs), min(runs)
+            print(f"{length:>4} tokens  {name:<17} median {median * 1000:8.1f} ms  best {best * 1000:8.1f} ms  cpu "
+                  f"{cpu[name] / len(runs) * 1000:8.1f} ms  times ours: {median / statistics.median(seconds['ours']):5.2f} "
+                  f"{best / min(seconds['ours']):5.2f} {cpu[name] / cpu['ours']:5.2f}", flush=True)
 
 
 def traces(engines, requests):
     texts = [text for request in requests for text in request]
     print(f"mixed trace: {len(requests)} requests, {len(texts)} texts, {len(set(texts))} different", flush=True)
-    ours = None
-    for name in ["ours", "onnxruntime", "onnxruntime padded", "ours int8"]:
-        if name in engines:
-            said = engines[name].whole(requests)
-            ours = ours or said["seconds"]
-            print(f"  {name:<18} {said['seconds']:7.2f} s  {said['seconds'] / ours:5.2f} times ours  {said}", flush=True)
+    names = [name for name in ["ours", "onnxruntime", "onnxruntime padded", "ours int8", "onnxruntime int8"] if name in engines]
+    seconds, cpu = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    for at, request in enumerate(requests):
+        for name in names[at % len(names):] + names[: at % len(names)]:
+            before = engines[name].cpu()
+            seconds[name] += engines[name].whole([request])["seconds"]
+            cpu[name] += engines[name].cpu() - before
+    for name in names:
+        print(f"  {name:<18} {seconds[name]:7.2f} s, cpu {cpu[name]:7.2f} s  times ours: {seconds[name] / seconds['ours']:5.2f} "
+              f"{cpu[name] / cpu['ours']:5.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@
 //!
 //! Each line is a JSON object with `text`, and `attack`, which is `benign`, `injection`, `jailbreak` or null.
 
+#![allow(clippy::indexing_slicing, reason = "what is missing in a JSON object is null")]
+
 #[path = "../tests/it/disguise.rs"]
 mod disguise;
 

@@ -3,6 +3,16 @@
 //! The library comes from `cargo xtask onnxruntime`. Where it is missing these tests say that they are skipped, and
 //! fail if PORTCULLIS_REQUIRE_ONNXRUNTIME is set, as `cargo xtask test` does when it has fetched it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::type_complexity,
+    clippy::disallowed_methods,
+    reason = "a test that panics has found something, and its tasks end with it"
+)]
+
 mod folders;
 mod parity;
 mod service;
