@@ -20,11 +20,8 @@ mod census;
 mod classifiers;
 mod commands;
 mod durability;
-<<<<<<< HEAD
 mod formats;
-=======
 mod prompt_guard;
->>>>>>> 91eb042 (Prompt Guard in the program: --prompt-guard, verify-model, comparison with other engines)
 mod requests;
 mod streams;
 mod transport;

@@ -72,9 +72,9 @@ async fn attacks_are_prompt_guards_business_and_the_record_names_its_digest() {
     };
     let ours = check(blocked, "prompt_guard");
     assert_eq!(ours.revision.len(), 16);
-    assert!(ours.scores["jailbreak"] >= 0.9, "{ours:?}");
-    assert!(!check(blocked, "starter").scores.contains_key("jailbreak"));
-    assert!(check(blocked, "starter").scores.contains_key("hate"));
+    assert!(ours.scores.get("jailbreak").is_some_and(|score| *score >= 0.9), "{ours:?}");
+    assert!(check(blocked, "starter").scores.get("jailbreak").is_none());
+    assert!(check(blocked, "starter").scores.get("hate").is_some());
 }
 
 #[test]

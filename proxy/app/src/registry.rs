@@ -36,18 +36,12 @@ pub(crate) fn panel(prompt_guard: Option<&Model>, policy: &Policy) -> Result<Pan
     let remembered = || VerdictCacheLayer::new(REMEMBERED_VERDICTS);
     let triggers = TestTriggers::new();
     let triggers_id = triggers.id().clone();
-<<<<<<< HEAD
-    let starter = Check::new(id, BoxClassify::new(cached));
     // Not cached: finding a string is faster than looking it up.
     let triggers = Check::new(triggers_id, BoxClassify::new(InProcess::new(triggers)));
     if cfg!(feature = "unjudged") {
         tracing::warn!("this build is for benchmarks: nothing but test triggers is judged");
         return Ok(Panel::new([triggers]));
     }
-    Ok(Panel::new([starter, triggers]))
-=======
-    // Not cached: finding a string is faster than looking it up.
-    let triggers = Check::new(triggers_id, BoxClassify::new(InProcess::new(triggers)));
     let Some(model) = prompt_guard else {
         let starter = Check::new(id, BoxClassify::new(remembered().layer(starter)));
         return Ok(Panel::new([starter, triggers]));
@@ -63,7 +57,6 @@ pub(crate) fn panel(prompt_guard: Option<&Model>, policy: &Policy) -> Result<Pan
         Check::new(id, BoxClassify::new(hazards)),
         triggers,
     ]))
->>>>>>> 91eb042 (Prompt Guard in the program: --prompt-guard, verify-model, comparison with other engines)
 }
 
 /// Loads Prompt Guard.
