@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use unicode_normalization::char::decompose_compatible;
-use unicode_security::confusable_detection::skeleton;
 
 /// The alphabets that have letters drawn like Latin ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,19 +64,20 @@ pub(crate) fn look_alike(c: char) -> Option<char> {
 }
 
 fn find(c: char) -> Option<char> {
-    if let Some(known) = ALSO.iter().find(|(other, _)| *other == c) {
-        return Some(known.1);
-    }
-    let mut buffer = [0; 4];
-    let mut prototype = skeleton(c.encode_utf8(&mut buffer));
-    let (first, None) = (prototype.next()?, prototype.next()) else { return None };
-    match first {
-        // The list has one letter for `I`, `l` and `|`.
-        'l' if c.is_uppercase() => Some('I'),
-        letter if letter.is_ascii_alphabetic() => Some(letter),
-        _ => None,
-    }
+    let mut pairs = PAIRS.chars();
+    std::iter::from_fn(|| Some((pairs.next()?, pairs.next()?)))
+        .find(|(other, _)| *other == c)
+        .map(|(_, latin)| latin)
 }
+
+/// Letters of the [alphabets](Alphabet) in turn with the ASCII letters they are drawn like: those of Unicode's list of
+/// confusable characters (UTS #39) that come down to one letter, and some more that people use so.
+const PAIRS: &str = "ɑaɡgɢgɣyɩiɪiɯwɴnʀrʄfʋuʏyʙbʜhʟlͿJΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧXαaβbγyεeηnιiκkνvοoρpσoτtυuχxωwϒYϜFϭoϱpϲc\
+ϳjϸpϹCϺMЅSІIЈJАAВBЕEКKМMНHОOРPСCТTУYХXЬbаaвbгrеeкkмmнhоoрpсcтtуyхxшwѕsіiјjѡwѴVѵvҮYүyҺhһhҽeӀIӏlԁdԌGԚQ\
+ԛqԜWԝwՍUՏSՕOաwգqզqհhյjոnռnսuցgւiքfօoᎠDᎡRᎢTᎥiᎩYᎪAᎫJᎬEᎳWᎷMᎻHᎽYᏀGᏂhᏃZᏏbᏒRᏔWᏕSᏙVᏚSᏞLᏟCᏢPᏦKᏧdᏳGᏴBᲂoᲃcᴀaᴄc\
+ᴅdᴇeᴊjᴋkᴍmᴏoᴑoᴘpᴛtᴜuᴠvᴡwᴢzᴦrιiⲂBⲅrⲌZⲍzⲎHⲒIⲓiⲔKⲘMⲚNⲞOⲟoⲢPⲣpⲤCⲥcⲦTⲨYⲩyⲬXⲽwⳎPⳏpⳐLꓐBꓑPꓒdꓓDꓔTꓖGꓗKꓙJꓚCꓜZꓝF\
+ꓟMꓠNꓡLꓢSꓣRꓦVꓧHꓪWꓫXꓬYꓮAꓰEꓲlꓳOꓴUꙇiꜰfꜱsꭵiꮁrꮃwꮓzꮤwꮩvꮪsꮯc𐊂B𐊆E𐊇F𐊊l𐊐X𐊒O𐊕P𐊖S𐊗T𐊠A𐊡B𐊢C𐊥F𐊫O𐊰M𐊱T𐊲Y𐊴X𐋏H𐌁B𐌂C𐌉l𐌏O𐌑M\
+𐌕T𐌗X𐌜b𐐄O𐐕C𐐛L𐐠S𐐬o𐐽c𐑈s";
 
 /// The ASCII character that `c` is a decorated form of: full width, bold, circled, raised.
 pub(crate) fn undecorated(c: char) -> Option<char> {
@@ -108,54 +108,6 @@ pub(crate) fn undecorated(c: char) -> Option<char> {
         _ => None,
     }
 }
-
-/// What Unicode's list of look-alikes maps to no ASCII letter, though people use it as one.
-const ALSO: [(char, char); 44] = [
-    ('к', 'k'),
-    ('м', 'm'),
-    ('т', 't'),
-    ('н', 'h'),
-    ('в', 'b'),
-    ('К', 'K'),
-    ('ԁ', 'd'),
-    ('ԛ', 'q'),
-    ('ԝ', 'w'),
-    ('ո', 'n'),
-    ('ս', 'u'),
-    ('ӏ', 'l'),
-    ('α', 'a'),
-    ('β', 'b'),
-    ('ε', 'e'),
-    ('η', 'n'),
-    ('κ', 'k'),
-    ('τ', 't'),
-    ('χ', 'x'),
-    ('ω', 'w'),
-    ('ᴀ', 'a'),
-    ('ʙ', 'b'),
-    ('ᴄ', 'c'),
-    ('ᴅ', 'd'),
-    ('ᴇ', 'e'),
-    ('ꜰ', 'f'),
-    ('ɢ', 'g'),
-    ('ʜ', 'h'),
-    ('ɪ', 'i'),
-    ('ᴊ', 'j'),
-    ('ᴋ', 'k'),
-    ('ʟ', 'l'),
-    ('ᴍ', 'm'),
-    ('ɴ', 'n'),
-    ('ᴏ', 'o'),
-    ('ᴘ', 'p'),
-    ('ʀ', 'r'),
-    ('ᴛ', 't'),
-    ('ᴜ', 'u'),
-    ('ᴠ', 'v'),
-    ('ᴡ', 'w'),
-    ('ʏ', 'y'),
-    ('ᴢ', 'z'),
-    ('ɡ', 'g'),
-];
 
 /// Letters drawn upside down, with what they are.
 pub(crate) const FLIPPED: [(char, char); 21] = [
