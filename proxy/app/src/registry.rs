@@ -1,6 +1,7 @@
 //! Which classifiers run: the only file that names them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use classifiers_batching::{InProcess, VerdictCacheLayer};
 use classifiers_core::{
@@ -10,7 +11,7 @@ use classifiers_prompt_guard::{Options, PromptGuard};
 use classifiers_starter::Starter;
 use classifiers_text::ViewsLayer;
 use futures_util::future::{Either, Ready, ready};
-use policies::Policy;
+use policies::{ClassifierCalibration, library};
 use proxy_stack::{Check, Panel};
 use tower::{Layer, Service, ServiceExt};
 
@@ -28,7 +29,9 @@ pub(crate) struct Model {
 
 /// The classifiers that come with the program, and Prompt Guard if one is given: then prompt attacks are its business
 /// alone.
-pub(crate) fn panel(prompt_guard: Option<&Model>, policy: &Policy) -> Result<Panel, Failure> {
+///
+/// Prompt Guard answers within `deadline`, or not at all.
+pub(crate) fn panel(prompt_guard: Option<&Model>, deadline: Duration) -> Result<Panel, Failure> {
     let starter = Starter::embedded()
         .map_err(|error| Failure::environment("the embedded classifier cannot be used", &error))?;
     let id = starter.id().clone();
@@ -46,7 +49,7 @@ pub(crate) fn panel(prompt_guard: Option<&Model>, policy: &Policy) -> Result<Pan
         let starter = Check::new(id, BoxClassify::new(remembered().layer(starter)));
         return Ok(Panel::new([starter, triggers]));
     };
-    let options = Options { deadline: policy.timeout(), ..model.options };
+    let options = Options { deadline, ..model.options };
     let guard = load(&Model { options, folder: model.folder.clone() })?;
     let guard_id = guard.id().clone();
     let guard = remembered().layer(ViewsLayer.layer(guard));
@@ -57,6 +60,11 @@ pub(crate) fn panel(prompt_guard: Option<&Model>, policy: &Policy) -> Result<Pan
         Check::new(id, BoxClassify::new(hazards)),
         triggers,
     ]))
+}
+
+/// The classifiers that come with the program.
+pub(crate) fn embedded() -> Result<Panel, Failure> {
+    panel(None, Duration::ZERO)
 }
 
 /// Loads Prompt Guard.
@@ -100,4 +108,19 @@ where
         let nothing = Assessment { classifier: self.id.clone(), findings: Vec::new() };
         Either::Left(ready(Ok(nothing)))
     }
+}
+
+/// The shipped calibrations of exactly these classifiers; for another revision one says nothing.
+pub(crate) fn calibrations(panel: &Panel) -> Result<Vec<ClassifierCalibration>, Failure> {
+    let read = library::CALIBRATIONS.into_iter().map(|(file, source)| {
+        ClassifierCalibration::parse(source, file).map_err(|diagnostics| {
+            Failure::Environment(format!("a calibration cannot be used\n\n{diagnostics}"))
+        })
+    });
+    let mut calibrations = read.collect::<Result<Vec<_>, _>>()?;
+    calibrations.retain(|measured| {
+        let mut ids = panel.checks().iter().map(Check::id);
+        ids.any(|id| id.name == measured.classifier && *id.revision == *measured.revision)
+    });
+    Ok(calibrations)
 }

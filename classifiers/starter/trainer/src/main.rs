@@ -13,6 +13,7 @@ mod metrics;
 mod quantise;
 mod random;
 mod report;
+mod scores;
 mod spelling;
 mod synth;
 
@@ -83,6 +84,9 @@ struct Tables {
     /// Where to write the tables: Markdown, or JSON if the name ends in `.json`.
     #[arg(long)]
     out: Vec<PathBuf>,
+    /// Where to write each row's labels and out-of-fold scores, for `portcullis calibrate`.
+    #[arg(long)]
+    scores: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -176,6 +180,9 @@ fn evaluate(
     }
     say(&format!("medium sensitivity of blocked hazards tightened to {factor:.2} of its rate"));
     publish(&Report::new(rows, sides, knots), &tables.out)?;
+    if let Some(path) = &tables.scores {
+        scores::write(path, rows, &raw, &knots)?;
+    }
     Ok(knots)
 }
 

@@ -35,7 +35,7 @@ enum Speaker {
 struct Verdict<'a> {
     findings: Vec<Found<'a>>,
     action: &'static str,
-    because: Vec<&'static str>,
+    because: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failures: Vec<String>,
 }
@@ -53,7 +53,7 @@ struct Found<'a> {
 pub(crate) fn run(args: &ClassifyArgs) -> Result<ExitCode, Failure> {
     let policy = config::policy(&args.policy)?;
     let model = args.prompt_guard.clone().map(|dir| ModelArgs::default().of(dir)).transpose()?;
-    let panel = registry::panel(model.as_ref(), &policy)?;
+    let panel = registry::panel(model.as_ref(), policy.timeout())?;
     let runtime = runtime()?;
     let mut out = stdout().lock();
     for (number, line) in stdin().lock().lines().enumerate() {
@@ -101,7 +101,7 @@ fn write(out: &mut impl Write, policy: &Policy, evidence: &Evidence) -> Result<(
             })
             .collect(),
         action: decision.action.name(),
-        because: decision.because.iter().map(|because| because.name()).collect(),
+        because: decision.because.iter().map(policies::Because::name).collect(),
         failures: evidence.failures.iter().map(|f| format!("{}: {}", f.check, f.reason)).collect(),
     };
     let mut line = serde_json::to_vec(&verdict)
