@@ -212,18 +212,20 @@ impl StreamGuard {
         examination: Examination,
         cuts: &[(Arc<str>, Range<usize>)],
     ) -> Result<(), StreamError> {
-        let Examination { parts, asked, .. } = &examination;
         let mut spans: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
         for (at, span) in cuts {
             let (part, place) = examination.part(at, span).ok_or(StreamError::Redaction)?;
+            let held = self.texts.get(part.text).filter(|text| !text.has_left(&place));
+            held.ok_or(StreamError::Redaction)?;
             spans.entry(part.text).or_default().push(place);
         }
+        let Examination { parts, asked, .. } = examination;
         for (number, text) in self.texts.iter_mut().enumerate() {
             let own = || parts.iter().filter(|part| part.text == number);
             let Some(to) = own().map(|part| part.span.end).max() else { continue };
             let whole = own().any(|part| part.span.start == 0);
             let cuts = spans.remove(&number).unwrap_or_default();
-            text.judged(to, whole, (&cuts, *asked)).map_err(|_| StreamError::Redaction)?;
+            text.judged(to, whole, (&cuts, asked));
         }
         self.asking = false;
         self.judged = true;

@@ -27,9 +27,6 @@ impl AsRef<str> for ClearedText {
     }
 }
 
-/// A redaction reaches into text that has left already.
-pub(crate) struct TooLate;
-
 /// The text of one channel. Positions are bytes from the beginning of the channel.
 ///
 /// INVARIANT: `released <= may_leave() <= received()`, and `may_leave()` never goes back.
@@ -171,19 +168,14 @@ impl Text {
         readings.into_iter().filter_map(text).collect()
     }
 
-    /// A verdict that was asked for at `asked` covers everything up to `to`, and allows it without `cuts`.
-    ///
-    /// # Errors
-    /// When some of what is to be cut out has left.
+    /// A verdict that was asked for at `asked` covers everything up to `to`, and allows it without `cuts`, none of which
+    /// has left.
     pub(crate) fn judged(
         &mut self,
         to: usize,
         read_whole: bool,
         (cuts, asked): (&[Range<usize>], Duration),
-    ) -> Result<(), TooLate> {
-        if cuts.iter().any(|cut| self.has_left(cut)) {
-            return Err(TooLate);
-        }
+    ) {
         if !cuts.is_empty() {
             self.cuts.extend_from_slice(cuts);
             self.cuts = merged(&self.cuts);
@@ -199,11 +191,10 @@ impl Text {
         self.tail = self.count(self.cleared..self.examined);
         self.new = self.count(self.examined..self.received());
         self.since = asked;
-        Ok(())
     }
 
     /// Whether any of `cut` has left that was not cut out before.
-    fn has_left(&self, cut: &Range<usize>) -> bool {
+    pub(crate) fn has_left(&self, cut: &Range<usize>) -> bool {
         // What is known is merged and in order: one stretch covers the beginning of the cut, or none does.
         let known = self.cuts.iter().find(|known| known.contains(&cut.start));
         let from = known.map_or(cut.start, |known| known.end);

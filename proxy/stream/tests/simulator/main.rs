@@ -230,3 +230,39 @@ fn nothing_bad_and_nothing_unjudged_ever_leaves() {
     );
     assert!(count < 1000 || ends.iter().all(|end| *end > count / 100), "{ends:?}: too tame");
 }
+
+/// Bytes that classifiers read for each byte of an answer of `length` bytes.
+fn reading_per_byte(length: usize) -> f64 {
+    let settings = Settings::default();
+    let mut guard = StreamGuard::new(Dialect::OPENAI_CHAT, settings, 1, LIMIT);
+    let event = |delta: &str, end: &str| {
+        format!(
+            "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{end}}}]}}\n\n"
+        )
+    };
+    let word = event("{\"content\":\"seven, \"}", "null");
+    let end = event("{}", "\"stop\"") + "data: [DONE]\n\n";
+    let words = std::iter::repeat_n(word.as_str(), length / "seven, ".len());
+    let (mut read, mut left) = (0, 0);
+    for bytes in words.chain([end.as_str()]) {
+        guard.feed(bytes.as_bytes(), Duration::ZERO).unwrap();
+        while let Some(examination) = guard.examine(Duration::ZERO) {
+            read += examination.passages().iter().map(|passage| passage.text.len()).sum::<usize>();
+            guard.clear(examination, &[]).unwrap();
+        }
+        left += guard.release().len();
+    }
+    assert!(guard.is_over() && left > length / "seven, ".len());
+    read as f64 / length as f64
+}
+
+#[test]
+fn what_is_read_for_a_token_does_not_grow_with_the_answer() {
+    // Its window, the overlap of the next, whole readings at each doubling, and one at the end.
+    let most = 1.0 + 1.0 + 2.0 + 1.0;
+    for length in [1_000, 10_000, 60_000, 100_000] {
+        let read = reading_per_byte(length);
+        println!("{length} bytes: each is read {read:.2} times");
+        assert!(read <= most, "{length}: {read}");
+    }
+}

@@ -33,7 +33,7 @@ const TOKENS: usize = 300;
 /// Tokens of answers that come at once: about 1,000, 10,000 and 100,000 characters.
 const LENGTHS: [usize; 3] = [135, 1350, 13_500];
 /// Tokens in all for each of these.
-const ALL_TOKENS: usize = 270_000;
+const ALL_TOKENS: usize = 54_000;
 
 /// Microseconds since the first call in this process: one clock for the model server and the callers.
 fn clock() -> u64 {
@@ -149,7 +149,9 @@ impl Streams<'_> {
                 for _ in 0..repeat {
                     all.add(listen(side.address, streams, (tokens, time), self.stop)?);
                 }
-                samples.push(Sample::of(&all, Used::by(&side.pids).since(before), side));
+                let sample = Sample::of(&all, Used::by(&side.pids).since(before), side);
+                eprintln!("  {sample:?}");
+                samples.push(sample);
             }
         }
         let token_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
