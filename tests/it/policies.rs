@@ -17,6 +17,7 @@ use proxy_audit::{Action, Closed, Journal, Mode, Options, Outcome, Record};
 use proxy_stack::{
     ActivePolicy, Arrival, Check, Gate, KeyNames, Limits, Panel, Parts, Reloaded, Target, stack,
 };
+use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::support::{Guard, POLICY, Reply, Script, Upstream, chat, policy_with, post};
@@ -79,7 +80,6 @@ async fn ten_thousand_reloads_under_load_mix_nothing() {
 
 /// So many reloads, half of them invalid, while callers ask: every decision is wholly of one valid policy, and
 /// nobody is refused for a reload.
-#[expect(clippy::disallowed_methods, reason = "every task is awaited at the end")]
 async fn reload_under_load(reloads: usize) {
     let upstream = Upstream::start(Script::say("PORTCULLIS-TEST-S6")).await;
     let dir = tempfile::tempdir().unwrap();
@@ -88,18 +88,17 @@ async fn reload_under_load(reloads: usize) {
         Arc::new(ActivePolicy::new(Policy::parse(&blocks, "test").unwrap().0, Vec::new()));
     let gate = gate(&policies, &upstream, dir.path()).await;
     let over = Arc::new(AtomicBool::new(false));
-    let callers: Vec<_> = (0..8)
-        .map(|_| {
-            let (gate, over) = (gate.clone(), Arc::clone(&over));
-            tokio::spawn(async move {
-                let mut seen = Vec::new();
-                while !over.load(Ordering::Relaxed) {
-                    seen.push(ask(&gate).await);
-                }
-                seen
-            })
-        })
-        .collect();
+    let mut callers = JoinSet::new();
+    for _ in 0..8 {
+        let (gate, over) = (gate.clone(), Arc::clone(&over));
+        callers.spawn(async move {
+            let mut seen = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                seen.push(ask(&gate).await);
+            }
+            seen
+        });
+    }
     let reloaded = Arc::clone(&policies);
     let reloading = tokio::task::spawn_blocking(move || {
         let wrong = [
@@ -126,10 +125,8 @@ async fn reload_under_load(reloads: usize) {
     over.store(true, Ordering::Relaxed);
     assert_eq!(policies.counts(), (reloads as u64 / 2, reloads as u64 / 2));
     let mut seen = BTreeMap::new();
-    for caller in callers {
-        for answer in caller.await.unwrap() {
-            *seen.entry(answer).or_insert(0) += 1;
-        }
+    for answer in callers.join_all().await.into_iter().flatten() {
+        *seen.entry(answer).or_insert(0) += 1;
     }
     // Two kinds of answers and no third: the header's policy is the one that decided.
     let kinds: Vec<(&str, u16)> =
@@ -215,34 +212,31 @@ async fn a_changed_file_is_taken_and_a_bad_one_is_not() {
 // === limits ===
 
 /// How many of the requests of 64 connections were let through within `time`.
-#[expect(clippy::disallowed_methods, reason = "every task is awaited at the end")]
 async fn admitted(guard: &Guard, time: Duration) -> (u64, u64) {
     let body: Arc<[u8]> = chat("hello", false).to_string().into_bytes().into();
     let until = Instant::now() + time;
-    let callers: Vec<_> = (0..64)
-        .map(|_| {
-            let (address, body) = (guard.address, Arc::clone(&body));
-            tokio::spawn(async move {
-                let (mut passed, mut refused) = (0, 0);
-                while Instant::now() < until {
-                    let reply = post(address, &[("authorization", "Bearer one")], &body).await;
-                    match reply.status {
-                        200 => passed += 1,
-                        429 => {
-                            assert_eq!(reply.code(), "rate_limit_exceeded");
-                            refused += 1;
-                            tokio::time::sleep(Duration::from_millis(20)).await;
-                        }
-                        other => panic!("{other}: {}", reply.body),
+    let mut callers = JoinSet::new();
+    for _ in 0..64 {
+        let (address, body) = (guard.address, Arc::clone(&body));
+        callers.spawn(async move {
+            let (mut passed, mut refused) = (0, 0);
+            while Instant::now() < until {
+                let reply = post(address, &[("authorization", "Bearer one")], &body).await;
+                match reply.status {
+                    200 => passed += 1,
+                    429 => {
+                        assert_eq!(reply.code(), "rate_limit_exceeded");
+                        refused += 1;
+                        tokio::time::sleep(Duration::from_millis(20)).await;
                     }
+                    other => panic!("{other}: {}", reply.body),
                 }
-                (passed, refused)
-            })
-        })
-        .collect();
+            }
+            (passed, refused)
+        });
+    }
     let mut total = (0, 0);
-    for caller in callers {
-        let (passed, refused) = caller.await.unwrap();
+    for (passed, refused) in callers.join_all().await {
         total = (total.0 + passed, total.1 + refused);
     }
     total
