@@ -25,6 +25,26 @@ pub struct Observation {
     pub span: Option<Range<usize>>,
 }
 
+/// One finding about a hazard that a policy describes in its own words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomObservation {
+    /// The policy column that governs the text.
+    pub direction: Direction,
+    /// The hazard's name in the policy.
+    pub hazard: Arc<str>,
+    /// How sure the classifier is, 0 (absent) to 1 (certain). Anything else is a failed check.
+    pub score: f32,
+}
+
+/// The language of a text, as far as it can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Spoken {
+    /// The policy column that governs the text.
+    pub direction: Direction,
+    /// Its tag (BCP 47), such as `en`; `und` where the writing is none of any language that is known.
+    pub language: Arc<str>,
+}
+
 /// A check that gave no verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
@@ -41,6 +61,10 @@ pub struct Failure {
 pub struct Evidence {
     /// What the classifiers said, low scores too.
     pub observations: Vec<Observation>,
+    /// What they said about the policy's own hazards.
+    pub custom: Vec<CustomObservation>,
+    /// The languages of the texts. Left out where no policy asks.
+    pub languages: Vec<Spoken>,
     /// What could not be checked. Never to be read as "nothing found".
     pub failures: Vec<Failure>,
 }
@@ -58,6 +82,8 @@ pub struct Decision {
     /// carries the action. Among equals findings come before failures, and higher scores first. No
     /// duplicates; empty when all is allowed.
     pub because: Vec<Because>,
+    /// The exemptions without which something would have been done, or more of it, in alphabetical order.
+    pub exemptions: Vec<Arc<str>>,
     /// What is to be cut out, in order of place: filled exactly when `action` is [`Action::Redact`].
     pub redactions: Vec<Redaction>,
     /// The action is a block that comes from a failed check alone: nothing was found, nothing is known.
@@ -76,20 +102,29 @@ pub struct Redaction {
 }
 
 /// A reason for a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Because {
     /// Something was found.
     Hazard(Category),
+    /// Something was found that the policy describes in its own words.
+    Custom(Arc<str>),
+    /// The text is in a language that the policy does not list as checked.
+    Languages,
     /// A check gave no verdict.
     OnFailure,
 }
 
 impl Because {
+    /// The reasons that are no hazards.
+    pub(crate) const WORDS: [&'static str; 2] = ["languages", "on_failure"];
+
     /// The name used in policies and records.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Hazard(category) => category.name(),
+            Self::Custom(name) => name,
+            Self::Languages => "languages",
             Self::OnFailure => "on_failure",
         }
     }

@@ -11,23 +11,43 @@
 mod calibration;
 mod cases;
 mod compile;
+mod context;
 mod decide;
 mod diagnostics;
 mod document;
 mod evidence;
+mod exemption;
+mod explain;
+mod format;
+mod glob;
+mod languages;
 pub mod library;
+mod limits;
 mod messages;
 mod policy;
+mod profile;
 mod reader;
+pub mod reference;
+mod retention;
+mod route;
 mod streaming;
 mod suggest;
 mod vocabulary;
 
-pub use calibration::Calibration;
-pub use cases::TestOutcome;
+pub use calibration::{Calibration, ClassifierCalibration, Level};
+pub use cases::{Cell, LiveTest, TestOutcome};
+pub use context::Context;
 pub use decide::decide;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
-pub use evidence::{Because, Decision, Evidence, Failure, Observation, Redaction};
-pub use policy::{Policy, Quota, Rule};
+pub use evidence::{
+    Because, CustomObservation, Decision, Evidence, Failure, Observation, Redaction, Spoken,
+};
+pub use exemption::Exemption;
+pub use explain::{Considered, explain};
+pub use limits::{BlockedBudget, Limits, Quota};
+pub use policy::Policy;
+pub use profile::Rule;
+pub use retention::{ByOutcome, Retention, TextRetention};
+pub use route::Request;
 pub use streaming::{Streaming, StreamingMode};
 pub use vocabulary::{Action, Mode, ReplyAs};

@@ -11,12 +11,17 @@ pub(crate) type Texts = BTreeMap<String, String>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Messages {
     pub(crate) reply_as: ReplyAs,
+    /// What stands for `{helpline}`, where it is not [`HELPLINE`].
+    pub(crate) helpline: Option<String>,
     pub(crate) default: Texts,
     pub(crate) own: BTreeMap<Because, Texts>,
 }
 
 /// The language every chain of fallbacks ends in.
 pub(crate) const FALLBACK: &str = "en";
+
+/// A directory of free and confidential helplines in most countries.
+const HELPLINE: &str = "https://findahelpline.com";
 
 /// Where a policy has no text at all.
 const BUILT_IN: &str = "This was blocked by a content policy. Reference: {reference}";
@@ -26,9 +31,21 @@ const BUILT_IN_ON_FAILURE: &str =
     "This could not be checked, so it was not passed on. Please try again. Reference: {reference}";
 
 impl Messages {
+    /// The text for `because` in `language`, its placeholders filled in.
+    pub(crate) fn say(
+        &self,
+        because: &[Because],
+        language: Option<&str>,
+        reference: &str,
+    ) -> String {
+        let helpline = self.helpline.as_deref().unwrap_or(HELPLINE);
+        let text = self.text(because, language).replace("{helpline}", helpline);
+        text.replace("{reference}", reference)
+    }
+
     /// The text for `because` in `language`: the reason's own text, then the default one, then both again
     /// in English, then the built-in one. Of several reasons the first that has its own text speaks.
-    pub(crate) fn text(&self, because: &[Because], language: Option<&str>) -> &str {
+    fn text(&self, because: &[Because], language: Option<&str>) -> &str {
         let only_failed = !because.is_empty() && because.iter().all(|b| *b == Because::OnFailure);
         let in_language = |language: &str| {
             let own = because.iter().filter_map(|reason| self.own.get(reason));

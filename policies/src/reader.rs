@@ -2,8 +2,12 @@
 
 use std::collections::HashMap;
 
+use jiff::civil::Date;
+
+use crate::Context;
 use crate::diagnostics::{Diagnostic, Excerpt, Severity};
 use crate::document::{Node, Place, Value};
+use crate::format::Table;
 use crate::suggest::closest;
 
 /// Collects problems. A reading method that returns `None` has reported why.
@@ -11,6 +15,7 @@ pub(crate) struct Reader<'s> {
     lines: Vec<&'s str>,
     items: Vec<Diagnostic>,
     failed: bool,
+    context: Option<&'s Context<'s>>,
 }
 
 /// More problems than anyone mends in one go; a hostile document gets no more memory than this.
@@ -27,16 +32,6 @@ pub(crate) struct Entry<'n> {
     pub(crate) value: &'n Node,
 }
 
-/// The keys a table may have.
-pub(crate) struct Known {
-    /// What the table is called in messages.
-    pub(crate) table: &'static str,
-    /// The keys this version reads.
-    pub(crate) keys: &'static [&'static str],
-    /// Keys of the format that this version does not carry out, and must therefore refuse.
-    pub(crate) later: &'static [&'static str],
-}
-
 /// The entries of a table whose keys were checked.
 pub(crate) struct Fields<'n> {
     at: Place,
@@ -44,8 +39,19 @@ pub(crate) struct Fields<'n> {
 }
 
 impl<'s> Reader<'s> {
-    pub(crate) fn new(source: &'s str) -> Self {
-        Self { lines: lines(source), items: Vec::new(), failed: false }
+    /// Reads `source`; with a `context`, also for what is wrong on some days only.
+    pub(crate) fn new(source: &'s str, context: Option<&'s Context<'s>>) -> Self {
+        Self { lines: lines(source), items: Vec::new(), failed: false, context }
+    }
+
+    /// The world around the document, if this is a check.
+    pub(crate) const fn context(&self) -> Option<&'s Context<'s>> {
+        self.context
+    }
+
+    /// The day of the check, if this is one.
+    pub(crate) fn today(&self) -> Option<Date> {
+        self.context.map(|context| context.today)
     }
 
     pub(crate) fn into_items(self) -> Vec<Diagnostic> {
@@ -125,25 +131,15 @@ impl<'s> Reader<'s> {
     }
 
     /// The entries of a table whose keys are all known beforehand.
-    pub(crate) fn fields<'n>(&mut self, node: &'n Node, known: &Known) -> Option<Fields<'n>> {
-        let entries = self.entries(node, known.table)?;
+    pub(crate) fn fields<'n>(&mut self, node: &'n Node, table: &Table) -> Option<Fields<'n>> {
+        let entries = self.entries(node, table.name)?;
         let (good, bad): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| known.keys.contains(&entry.key));
+            entries.into_iter().partition(|entry| table.knows(entry.key));
         for entry in bad {
-            if known.later.contains(&entry.key) {
-                self.unsupported(entry);
-            } else {
-                let message = format!("unknown key `{}` in {}", shorten(entry.key), known.table);
-                self.unknown(entry.at, message, entry.key, known.keys.iter().copied());
-            }
+            let message = format!("unknown key `{}` in {}", shorten(entry.key), table.name);
+            self.unknown(entry.at, message, entry.key, table.keys.iter().map(|key| key.name));
         }
         Some(Fields { at: node.at, entries: good })
-    }
-
-    fn unsupported(&mut self, entry: Entry<'_>) {
-        self.error(entry.at, format!("`{}` is not supported by this version", entry.key))
-            .expected("would have no effect")
-            .help("remove it; a policy that says more than is done would mislead its readers");
     }
 
     /// Reports a name that does not exist.
@@ -227,6 +223,30 @@ impl<'s> Reader<'s> {
         None
     }
 
+    /// The items of a list that says something.
+    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        match &node.value {
+            Value::List(list) if !list.is_empty() => Some(list),
+            Value::List(_) => {
+                self.error(node.at, format!("{what} is empty")).expected("expected at least one");
+                None
+            }
+            value => {
+                let kind = value.kind();
+                self.error(node.at, format!("{what} must be a list"))
+                    .expected(format!("this is {kind}"));
+                None
+            }
+        }
+    }
+
+    /// The texts of a list.
+    pub(crate) fn texts<'n>(&mut self, node: &'n Node, what: &str) -> Vec<(&'n str, Place)> {
+        let items = self.list(node, what).unwrap_or_default();
+        let each = format!("an entry of {what}");
+        items.iter().filter_map(|item| Some((self.text(item, &each)?, item.at))).collect()
+    }
+
     /// `true` or `false`, in these letters.
     pub(crate) fn truth(&mut self, node: &Node, what: &str) -> Option<bool> {
         let meant = match &node.value {
@@ -249,6 +269,11 @@ impl<'s> Reader<'s> {
 }
 
 impl<'n> Fields<'n> {
+    /// Where the table stands.
+    pub(crate) const fn at(&self) -> Place {
+        Place { length: 1, ..self.at }
+    }
+
     /// The value of `key`, where it is set.
     pub(crate) fn get(&self, key: &str) -> Option<&'n Node> {
         self.entry(key).map(|entry| entry.value)
@@ -268,8 +293,7 @@ impl<'n> Fields<'n> {
     ) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
-            let at = Place { length: 1, ..self.at };
-            reader.error(at, format!("`{key}` is missing")).help(help);
+            reader.error(self.at(), format!("`{key}` is missing")).help(help);
         }
         found
     }

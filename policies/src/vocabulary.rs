@@ -3,9 +3,10 @@
 use std::fmt;
 
 /// What is done with a text, weakest to strongest: of several, the strongest wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     /// It passes.
+    #[default]
     Allow,
     /// It passes and is marked for review.
     Flag,

@@ -14,7 +14,9 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use policies::Policy;
 use proxy_audit::{CheckStatus, Closed, Journal, Options, Outcome, Record};
-use proxy_stack::{Arrival, Check, Gate, Limits, Panel, Parts, Target, stack};
+use proxy_stack::{
+    ActivePolicy, Arrival, Check, Gate, KeyNames, Limits, Panel, Parts, Target, stack,
+};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -91,7 +93,11 @@ impl Bench {
         let gate = stack(Parts {
             journal: Arc::clone(&journal),
             instance: "test".into(),
-            policy: Arc::new(Policy::parse(policy, "test").unwrap().0),
+            policies: Arc::new(ActivePolicy::new(
+                Policy::parse(policy, "test").unwrap().0,
+                Vec::new(),
+            )),
+            keys: KeyNames::default(),
             panel,
             limits,
             upstream: proxy_stack::Upstream::new(target, limits.upstream_time).unwrap(),

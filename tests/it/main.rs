@@ -21,6 +21,8 @@ mod classifiers;
 mod commands;
 mod durability;
 mod formats;
+mod policies;
+mod policy_commands;
 mod requests;
 mod streams;
 mod transport;

@@ -209,7 +209,8 @@ async fn each_key_has_its_own_quota() {
     }
     let refused = ask("Bearer a").await;
     assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limit_exceeded"));
-    assert!((1..=20).contains(&refused.headers["retry-after"].parse::<u32>().unwrap()));
+    // The first of the three leaves the window after a minute and a part of it.
+    assert!((1..=61).contains(&refused.headers["retry-after"].parse::<u32>().unwrap()));
     assert_eq!(refused.headers["x-ratelimit-limit-requests"], "3");
     assert_eq!(ask("Bearer b").await.status, 200);
     let closed = guard.closed();

@@ -6,7 +6,7 @@ mod guard;
 mod policy;
 mod upstream;
 
-pub use client::{Reading, chat, get_events, post, post_to, raw, try_post};
+pub use client::{Reading, Reply, chat, get_events, post, post_to, raw, try_post};
 pub use guard::Guard;
 pub use policy::{POLICY, policy_with};
 pub use upstream::{Script, Upstream, completion, embedding, message, sse, text_completion};

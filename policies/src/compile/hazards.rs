@@ -1,63 +1,76 @@
-//! The hazard table.
+//! The hazard table, and lines of it elsewhere.
 
 use std::collections::HashMap;
 
 use classifiers_core::{Category, Direction};
 
+use crate::calibration::Sensitivity;
 use crate::document::{Node, Place, Value};
-use crate::policy::{ByDirection, Hazard, Hazards};
-use crate::reader::{Entry, Known, Reader, shorten};
-use crate::{Action, Calibration, Mode};
+use crate::format::HAZARD;
+use crate::policy::ByDirection;
+use crate::profile::{Hazard, Hazards};
+use crate::reader::{Entry, Fields, Reader, shorten};
+use crate::{Action, Calibration, Level, Mode};
 
-use super::words;
+use super::{shadow, words};
 
-const LINE: Known = Known {
-    table: "a hazard",
-    keys: &["sensitivity", "input", "output", "tools", "mode"],
-    later: &[],
-};
+pub(super) const DEFAULTS: &str = "defaults";
 
-const DEFAULTS: &str = "defaults";
-
-/// What a line of the table says; the rest comes from `defaults`.
+/// What a line of the table says; the rest comes from the lines below it.
 #[derive(Clone, Copy, Default)]
-struct Line {
-    threshold: Option<f32>,
-    actions: Actions,
-    mode: Option<Mode>,
+pub(super) struct Line {
+    pub(super) sensitivity: Option<Sensitivity>,
+    pub(super) actions: Cells,
+    pub(super) mode: Option<Mode>,
 }
 
-type Actions = ByDirection<Option<Action>>;
+/// Actions, each with its place in the document.
+pub(super) type Cells = ByDirection<Option<(Action, Place)>>;
 
-impl Default for Actions {
+impl Default for Cells {
     fn default() -> Self {
         Self::all(None)
     }
 }
 
+/// The table as written.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) defaults: Line,
+    pub(super) lines: HashMap<Category, Line>,
+}
+
 /// What nobody has decided is blocked.
 const UNDECIDED: Hazard = Hazard {
-    threshold: Calibration::REFERENCE.medium,
+    sensitivity: Sensitivity::Level(Level::Medium),
     actions: ByDirection::all(Action::Block),
     mode: Mode::Enforce,
 };
 
-/// Reads the table; categories without a line are as `defaults` says.
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Hazards> {
-    let mut defaults = UNDECIDED;
-    let mut lines: HashMap<Category, Line> = HashMap::new();
+/// Reads the table.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
+    let mut written = Written::default();
     for entry in reader.entries(node, "`hazards`")? {
         if entry.key == DEFAULTS {
-            if let Some(line) = self::line(reader, entry, None) {
-                defaults = line.over(&UNDECIDED);
-            }
+            written.defaults = line(reader, entry, None).unwrap_or_default();
         } else if let Some(category) = category(reader, entry.key, entry.at, &[DEFAULTS]) {
-            lines.insert(category, line(reader, entry, Some(category)).unwrap_or_default());
+            let line = line(reader, entry, Some(category)).unwrap_or_default();
+            written.lines.insert(category, line);
         }
     }
-    Some(Hazards::new(|category| {
-        lines.get(&category).map_or(defaults, |line| line.over(&defaults))
-    }))
+    Some(written)
+}
+
+impl Written {
+    /// The line of `category`: its own over `defaults`.
+    pub(super) fn of(&self, category: Category) -> Line {
+        self.lines.get(&category).copied().unwrap_or_default().over(self.defaults)
+    }
+
+    /// The compiled table.
+    pub(super) fn compile(&self) -> Hazards {
+        Hazards::new(|category| self.of(category).compile())
+    }
 }
 
 /// The category called `name`. Codes and misspellings are reported with the name to write; `others` are
@@ -66,7 +79,7 @@ pub(super) fn category(
     reader: &mut Reader<'_>,
     name: &str,
     at: Place,
-    others: &[&'static str],
+    others: &[&str],
 ) -> Option<Category> {
     if let Ok(category) = name.parse() {
         return Some(category);
@@ -80,24 +93,40 @@ pub(super) fn category(
             .expected(format!("write `{category}`"));
         return None;
     }
-    let names = Category::ALL.into_iter().map(Category::name);
-    let known = others.iter().copied().chain(names);
-    reader.unknown(at, format!("unknown hazard `{}`", shorten(name)), name, known);
+    let mut known: Vec<&str> = others.to_vec();
+    known.extend(Category::ALL.map(Category::name));
+    let message = format!("unknown hazard `{}`", shorten(name));
+    reader.unknown(at, message, name, known.into_iter());
     None
 }
 
-fn line(reader: &mut Reader<'_>, entry: Entry<'_>, category: Option<Category>) -> Option<Line> {
+/// Reads a line; `category` is missing where it is for many.
+pub(super) fn line(
+    reader: &mut Reader<'_>,
+    entry: Entry<'_>,
+    category: Option<Category>,
+) -> Option<Line> {
     if matches!(entry.value.value, Value::Null) {
         reader
             .error(entry.at, format!("`{}` says nothing", entry.key))
             .help("write `{}` for a hazard that is as the defaults say");
         return None;
     }
-    let fields = reader.fields(entry.value, &LINE)?;
-    let mut line = Line::default();
-    if let Some(node) = fields.get("sensitivity") {
-        line.threshold = sensitivity(reader, node);
-    }
+    let fields = reader.fields(entry.value, &HAZARD)?;
+    let sensitivity = fields.get("sensitivity").and_then(|node| sensitivity(reader, node));
+    let actions = cells(reader, &fields, category);
+    let what = format!("`{}` is in shadow", entry.key);
+    let mode = shadow::read(reader, &fields, &what, "recorded, never acted upon");
+    Some(Line { sensitivity, actions, mode })
+}
+
+/// Reads `input`, `output` and `tools`.
+pub(super) fn cells(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    category: Option<Category>,
+) -> Cells {
+    let mut cells = Cells::default();
     for direction in Direction::ALL {
         let Some(node) = fields.get(direction.name()) else { continue };
         let action =
@@ -105,17 +134,9 @@ fn line(reader: &mut Reader<'_>, entry: Entry<'_>, category: Option<Category>) -
         if action == Some(Action::Redact) {
             check_spans(reader, node.at, category);
         }
-        *line.actions.get_mut(direction) = action;
+        *cells.get_mut(direction) = action.map(|action| (action, node.at));
     }
-    if let Some(node) = fields.get("mode") {
-        line.mode = reader.word(node, "`mode`", &words(Mode::ALL, Mode::name));
-        if line.mode == Some(Mode::Shadow) {
-            reader
-                .warning(node.at, format!("`{}` is in shadow", entry.key))
-                .expected("recorded, never acted upon");
-        }
-    }
-    Some(line)
+    cells
 }
 
 /// What cannot be cut out is blocked; whoever writes `redact` should know where.
@@ -131,23 +152,30 @@ fn check_spans(reader: &mut Reader<'_>, at: Place, category: Option<Category>) {
         .help("only secrets and personal_data are found with exact places");
 }
 
-/// A word of the calibration, or a score.
-fn sensitivity(reader: &mut Reader<'_>, node: &Node) -> Option<f32> {
-    const WORDS: [(&str, f32); 3] = [
-        ("low", Calibration::REFERENCE.low),
-        ("medium", Calibration::REFERENCE.medium),
-        ("high", Calibration::REFERENCE.high),
-    ];
+/// A word, or a score.
+pub(super) fn sensitivity(reader: &mut Reader<'_>, node: &Node) -> Option<Sensitivity> {
     let Value::Number(_) = node.value else {
-        return reader.word_or(node, "`sensitivity`", &WORDS, ", or a score from 0 to 1");
+        let levels = words(Level::ALL, Level::name);
+        let level = reader.word_or(node, "`sensitivity`", &levels, ", or a score from 0 to 1");
+        return level.map(Sensitivity::Level);
     };
     let threshold = score(reader, node, "`sensitivity`")?;
+    let measured = Calibration::REFERENCE.high..=Calibration::REFERENCE.low;
     if threshold <= 0.0 {
         reader
             .warning(node.at, "a sensitivity of 0 makes every text count")
             .help("to look away instead, set the actions to `allow`");
+    } else if reader.today().is_some() && !measured.contains(&threshold) {
+        reader
+            .warning(node.at, "this score is outside the calibrated range")
+            .expected(format!(
+                "nobody measured how often it is wrong; measured: {} to {}",
+                measured.start(),
+                measured.end()
+            ))
+            .help("`low`, `medium` and `high` are measured for each classifier");
     }
-    Some(threshold)
+    Some(Sensitivity::Score(threshold))
 }
 
 /// A number from 0 to 1.
@@ -165,17 +193,22 @@ pub(super) fn score(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<
 }
 
 impl Line {
-    fn over(&self, defaults: &Hazard) -> Hazard {
-        let action =
-            |direction| self.actions.get(direction).unwrap_or(*defaults.actions.get(direction));
+    /// What this line says, and where it says nothing, what `below` says.
+    pub(super) fn over(self, below: Self) -> Self {
+        Self {
+            sensitivity: self.sensitivity.or(below.sensitivity),
+            actions: Cells::build(|d| self.actions.get(d).or(*below.actions.get(d))),
+            mode: self.mode.or(below.mode),
+        }
+    }
+
+    /// The rule of this line; what nobody has decided is blocked.
+    pub(super) fn compile(&self) -> Hazard {
+        let action = |d| self.actions.get(d).map_or(Action::Block, |(action, _)| action);
         Hazard {
-            threshold: self.threshold.unwrap_or(defaults.threshold),
-            actions: ByDirection {
-                input: action(Direction::Input),
-                output: action(Direction::Output),
-                tools: action(Direction::Tools),
-            },
-            mode: self.mode.unwrap_or(defaults.mode),
+            sensitivity: self.sensitivity.unwrap_or(UNDECIDED.sensitivity),
+            actions: ByDirection::build(action),
+            mode: self.mode.unwrap_or(UNDECIDED.mode),
         }
     }
 }

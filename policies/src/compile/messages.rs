@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::document::{Node, Place, Value};
+use crate::languages::Languages;
 use crate::messages::{FALLBACK, Messages, Texts, normal_tag};
 use crate::reader::{Entry, Reader, shorten};
 use crate::suggest::closest;
@@ -12,12 +13,17 @@ use super::{hazards, words};
 
 const REPLY_AS: &str = "reply_as";
 const DEFAULT: &str = "default";
+const HELPLINE: &str = "helpline";
 
 /// What may stand in braces in a text.
 const PLACEHOLDERS: [&str; 2] = ["reference", "helpline"];
 
-/// Reads `messages`.
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Messages {
+/// Reads `messages`; every language that is checked should have a text.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    languages: Option<&Languages>,
+) -> Messages {
     let mut messages = Messages::default();
     // Which languages each set has, and where it stands, to tell what is missing.
     let mut sets: Vec<(Entry<'_>, BTreeSet<String>)> = Vec::new();
@@ -28,17 +34,22 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Messages {
             messages.reply_as = reply_as.unwrap_or_default();
             continue;
         }
+        if entry.key == HELPLINE {
+            messages.helpline = reader.text(entry.value, "`helpline`").map(str::to_owned);
+            continue;
+        }
         let is_default = entry.key == DEFAULT;
         let reason = if is_default {
             None
         } else {
-            reason(reader, entry.key, entry.at, &[REPLY_AS, DEFAULT])
+            reason(reader, entry.key, entry.at, &[REPLY_AS, HELPLINE, DEFAULT])
         };
         let Some(texts) = texts(reader, entry) else { continue };
         if !texts.is_empty() {
             sets.push((entry, texts.keys().cloned().collect()));
         }
         if is_default {
+            report_unspoken(reader, entry, &texts, languages);
             messages.default = texts;
         } else if let Some(reason) = reason {
             messages.own.insert(reason, texts);
@@ -49,17 +60,22 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Messages {
 }
 
 /// The reason called `name`; `others` are the names that mean something else there.
-pub(super) fn reason(
+fn reason(
     reader: &mut Reader<'_>,
     name: &str,
     at: Place,
     others: &[&'static str],
 ) -> Option<Because> {
-    if name == Because::OnFailure.name() {
-        return Some(Because::OnFailure);
+    if let Some(word) = word(name) {
+        return Some(word);
     }
-    let others = [&[Because::OnFailure.name()], others].concat();
+    let others = [&Because::WORDS, others].concat();
     hazards::category(reader, name, at, &others).map(Because::Hazard)
+}
+
+/// The reason called `name`, if it is no hazard.
+pub(super) fn word(name: &str) -> Option<Because> {
+    [Because::Languages, Because::OnFailure].into_iter().find(|because| because.name() == name)
 }
 
 fn texts(reader: &mut Reader<'_>, entry: Entry<'_>) -> Option<Texts> {
@@ -72,7 +88,7 @@ fn texts(reader: &mut Reader<'_>, entry: Entry<'_>) -> Option<Texts> {
     }
     let mut texts = Texts::new();
     for line in reader.entries(entry.value, &format!("`{}`", entry.key))? {
-        let tag = language(reader, line);
+        let tag = language(reader, line.key, line.at);
         let what = format!("the text for `{}`", shorten(line.key));
         let Some(text) = reader.text(line.value, &what) else { continue };
         placeholders(reader, line.value.at, text);
@@ -84,8 +100,8 @@ fn texts(reader: &mut Reader<'_>, entry: Entry<'_>) -> Option<Texts> {
 }
 
 /// A tag such as `de` or `pt-BR`.
-fn language(reader: &mut Reader<'_>, line: Entry<'_>) -> Option<String> {
-    let tag = normal_tag(line.key);
+pub(super) fn language(reader: &mut Reader<'_>, written: &str, at: Place) -> Option<String> {
+    let tag = normal_tag(written);
     let mut parts = tag.split('-');
     let fits = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
         lengths.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
@@ -96,7 +112,7 @@ fn language(reader: &mut Reader<'_>, line: Entry<'_>) -> Option<String> {
         return Some(tag);
     }
     reader
-        .error(line.at, format!("`{}` is not a language tag", shorten(line.key)))
+        .error(at, format!("`{}` is not a language tag", shorten(written)))
         .expected("expected a tag such as `en`, `de` or `pt-BR`");
     None
 }
@@ -105,18 +121,34 @@ fn language(reader: &mut Reader<'_>, line: Entry<'_>) -> Option<String> {
 fn placeholders(reader: &mut Reader<'_>, at: Place, text: &str) {
     for piece in text.split('{').skip(1) {
         let Some((name, _)) = piece.split_once('}') else { continue };
-        if name == "helpline" {
-            reader
-                .warning(at, "`{helpline}` has no value in this version")
-                .expected("readers will see it as written")
-                .help("write the number or address into the text");
-        } else if !PLACEHOLDERS.contains(&name) {
+        if !PLACEHOLDERS.contains(&name) {
             let guess = closest(name, PLACEHOLDERS).unwrap_or("reference");
             reader
                 .error(at, format!("unknown placeholder `{{{}}}`", shorten(name)))
                 .expected("readers would see it as written")
                 .help(format!("did you mean `{{{guess}}}`?"));
         }
+    }
+}
+
+/// People whose language is checked should read why something was blocked.
+fn report_unspoken(
+    reader: &mut Reader<'_>,
+    entry: Entry<'_>,
+    texts: &Texts,
+    languages: Option<&Languages>,
+) {
+    let (Some(languages), Some(_)) = (languages, reader.context()) else { return };
+    let missing: Vec<&str> = languages
+        .checked
+        .iter()
+        .map(String::as_str)
+        .filter(|tag| !texts.contains_key(*tag))
+        .collect();
+    if !missing.is_empty() {
+        reader
+            .warning(entry.at, format!("no text in: {}", shorten(&missing.join(", "))))
+            .expected("these are checked languages; people get English");
     }
 }
 

@@ -4,21 +4,13 @@ use std::time::Duration;
 
 use classifiers_core::Direction;
 
-use crate::Action;
 use crate::document::Node;
-use crate::policy::{ByDirection, OnFailure, Quota};
-use crate::reader::{Known, Reader};
+use crate::format::{BLOCKED, LIMITS, ON_FAILURE};
+use crate::policy::{ByDirection, Floors, OnFailure};
+use crate::reader::{Fields, Reader};
+use crate::{Action, BlockedBudget, Limits};
 
 use super::{units, words};
-
-const LIMITS: Known =
-    Known { table: "`limits`", keys: &["requests"], later: &["tokens", "blocked"] };
-
-const ON_FAILURE: Known = Known {
-    table: "`on_failure`",
-    keys: &["input", "output", "tools", "timeout"],
-    later: &["audit"],
-};
 
 /// What can be done without a verdict: nothing was found that could be cut out.
 const ACTIONS: [Action; 3] = [Action::Block, Action::Flag, Action::Allow];
@@ -30,13 +22,33 @@ const TIMEOUTS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
 
 /// Reads `limits`.
-pub(super) fn limits(reader: &mut Reader<'_>, node: &Node) -> Option<Quota> {
-    let fields = reader.fields(node, &LIMITS)?;
-    fields.get("requests").and_then(|node| units::quota(reader, node, "`requests`"))
+pub(super) fn limits(reader: &mut Reader<'_>, node: &Node) -> Limits {
+    let Some(fields) = reader.fields(node, &LIMITS) else { return Limits::default() };
+    let mut quota = |key: &str| {
+        fields.get(key).and_then(|node| units::quota(reader, node, &format!("`{key}`")))
+    };
+    let (requests, tokens) = (quota("requests"), quota("tokens"));
+    let blocked = fields.get("blocked").and_then(|node| blocked(reader, node));
+    Limits { requests, tokens, blocked }
+}
+
+fn blocked(reader: &mut Reader<'_>, node: &Node) -> Option<BlockedBudget> {
+    let fields = reader.fields(node, &BLOCKED)?;
+    let allow = fields
+        .require(reader, "allow", "say how many blocks are nothing special, such as `5/10min`")
+        .and_then(|node| units::quota(reader, node, "`allow`"));
+    let pause = fields
+        .require(reader, "then", "say what happens after that, such as `pause 15min`")
+        .and_then(|node| units::pause(reader, node, "`then`"));
+    Some(BlockedBudget { allow: allow?, pause: pause? })
 }
 
 /// Reads `on_failure`; what is not said blocks.
-pub(super) fn on_failure(reader: &mut Reader<'_>, node: Option<&Node>) -> OnFailure {
+pub(super) fn on_failure(
+    reader: &mut Reader<'_>,
+    node: Option<&Node>,
+    floors: &Floors,
+) -> OnFailure {
     let mut result = OnFailure { actions: ByDirection::all(Action::Block), timeout: TIMEOUT };
     let Some(fields) = node.and_then(|node| reader.fields(node, &ON_FAILURE)) else {
         return result;
@@ -49,16 +61,42 @@ pub(super) fn on_failure(reader: &mut Reader<'_>, node: Option<&Node>) -> OnFail
             continue;
         };
         if action != Action::Block {
-            reader
-                .warning(node.at, format!("{direction} passes unchecked when a check fails"))
-                .expected(format!("`{action}` opens the gate; `block` keeps it closed"));
+            report_open(reader, node, direction, action, floors);
         }
         *result.actions.get_mut(direction) = action;
     }
+    audit(reader, &fields);
     if let Some(timeout) =
         fields.get("timeout").and_then(|node| units::duration(reader, node, "`timeout`", TIMEOUTS))
     {
         result.timeout = timeout;
     }
     result
+}
+
+fn report_open(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    direction: Direction,
+    action: Action,
+    floors: &Floors,
+) {
+    if floors.0.iter().any(|(_, floor)| *floor.actions.get(direction) > action) {
+        reader
+            .warning(
+                node.at,
+                format!("{direction} does not pass when a check fails, whatever is said here"),
+            )
+            .expected("`never_below` has a floor there, which an absent verdict does not lift");
+    } else {
+        reader
+            .warning(node.at, format!("{direction} passes unchecked when a check fails"))
+            .expected(format!("`{action}` opens the gate; `block` keeps it closed"));
+    }
+}
+
+/// There is one answer: no record, no reply.
+fn audit(reader: &mut Reader<'_>, fields: &Fields<'_>) {
+    let Some(node) = fields.get("audit") else { return };
+    reader.word(node, "`audit`", &[(Action::Block.name(), ())]);
 }

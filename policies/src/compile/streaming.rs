@@ -4,13 +4,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::document::Node;
-use crate::reader::{Known, Reader};
+use crate::format::STREAMING;
+use crate::reader::Reader;
 use crate::{Streaming, StreamingMode};
 
 use super::{units, words};
-
-const STREAMING: Known =
-    Known { table: "`streaming`", keys: &["mode", "window", "overlap", "max_wait"], later: &[] };
 
 /// A window of fewer characters holds no sentence; one of more is a whole answer.
 const WINDOWS: RangeInclusive<usize> = 50..=20_000;

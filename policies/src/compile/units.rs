@@ -1,36 +1,111 @@
 //! Rates and durations.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::document::{Node, Value};
-use crate::policy::Quota;
-use crate::reader::Reader;
+use jiff::civil::Date;
 
-/// Reads a rate such as `600/min`.
+use crate::Quota;
+use crate::document::{Node, Value};
+use crate::reader::{Reader, shorten};
+
+/// Reads a rate such as `600/min`, `2M/h` or `5/10min`.
 pub(super) fn quota(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Quota> {
-    let parsed = match &node.value {
-        Value::Text(text) => parse_quota(text),
-        _ => None,
-    };
+    let parsed = text(node).and_then(parse_quota);
     if parsed.is_none() {
         reader
             .error(node.at, format!("{what} must be a rate"))
-            .expected("expected a count and a unit: `/s`, `/min` or `/h`")
-            .help("such as `600/min`");
+            .expected("expected a count and a time: `/s`, `/min`, `/h` or `/d`")
+            .help("such as `600/min`, `2M/h` or `5/10min`");
     }
     parsed
 }
 
 fn parse_quota(text: &str) -> Option<Quota> {
-    let (count, unit) = text.split_once('/')?;
-    let per = match unit {
-        "s" => 1,
-        "min" => 60,
-        "h" => 60 * 60,
-        _ => return None,
-    };
-    Some(Quota { count: digits(count)?, per: Duration::from_secs(per) })
+    let (count, per) = text.split_once('/')?;
+    Some(Quota { count: large(count)?, per: time(per)? })
+}
+
+/// A count, in thousands (`K`), millions (`M`) or billions (`G`) if it says so.
+fn large(text: &str) -> Option<NonZeroU32> {
+    let units = [('K', 1_000), ('M', 1_000_000), ('G', 1_000_000_000)];
+    let unit = units.into_iter().find_map(|(unit, times)| Some((text.strip_suffix(unit)?, times)));
+    let (count, times) = unit.unwrap_or((text, 1));
+    digits(count)?.checked_mul(NonZeroU32::new(times)?)
+}
+
+/// A time such as `min` or `15min`; the longest is a year.
+fn time(text: &str) -> Option<Duration> {
+    const LONGEST: u64 = 366 * 24 * 60 * 60;
+    let units = [("min", 60), ("s", 1), ("h", 60 * 60), ("d", 24 * 60 * 60)];
+    let (count, seconds) =
+        units.into_iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
+    let count = if count.is_empty() { 1 } else { u64::from(digits(count)?.get()) };
+    let time = count.checked_mul(seconds).filter(|time| *time <= LONGEST)?;
+    Some(Duration::from_secs(time))
+}
+
+/// Reads `pause 15min`.
+pub(super) fn pause(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Duration> {
+    let parsed = text(node).and_then(|text| time(text.strip_prefix("pause")?.trim_start()));
+    if parsed.is_none() {
+        reader
+            .error(node.at, format!("{what} must be a pause"))
+            .expected("expected `pause` and a time: `s`, `min`, `h` or `d`")
+            .help("such as `pause 15min`");
+    }
+    parsed
+}
+
+/// Reads a number of days such as `90d`.
+pub(super) fn days(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Duration> {
+    let parsed = text(node).and_then(|text| digits(text.strip_suffix('d')?));
+    if parsed.is_none() {
+        reader
+            .error(node.at, format!("{what} must be a number of days"))
+            .expected("expected a whole number and `d`")
+            .help("such as `90d`");
+    }
+    parsed.map(|days| Duration::from_secs(u64::from(days.get()) * 24 * 60 * 60))
+}
+
+/// Reads a share such as `0.5%`: from 0 to 1.
+pub(super) fn share(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<f64> {
+    let percent = text(node).and_then(|text| {
+        let number = text.strip_suffix('%')?;
+        let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        plain.then(|| number.parse::<f64>().ok()).flatten()
+    });
+    let share = percent.filter(|percent| (0.0..=100.0).contains(percent));
+    if share.is_none() {
+        reader
+            .error(node.at, format!("{what} must be a share"))
+            .expected("expected a number from 0 to 100 and `%`")
+            .help("such as `0.5%`");
+    }
+    share.map(|percent| percent / 100.0)
+}
+
+/// Reads a day such as `2027-02-15`.
+pub(super) fn date(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Date> {
+    let written = text(node);
+    let parsed = written.filter(|text| text.len() == 10).and_then(|text| text.parse().ok());
+    if parsed.is_none() {
+        let message = match written {
+            Some(text) => format!("{what} cannot be `{}`", shorten(text)),
+            None => format!("{what} must be a day"),
+        };
+        reader.error(node.at, message).expected("expected year, month and day, as in `2027-02-15`");
+    }
+    parsed
+}
+
+fn text(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
 }
 
 /// Reads a duration such as `1500ms` or `2s`.
@@ -38,7 +113,7 @@ pub(super) fn duration(
     reader: &mut Reader<'_>,
     node: &Node,
     what: &str,
-    allowed: std::ops::RangeInclusive<Duration>,
+    allowed: RangeInclusive<Duration>,
 ) -> Option<Duration> {
     let parsed = match &node.value {
         Value::Text(text) => parse_duration(text),
@@ -73,7 +148,7 @@ pub(super) fn characters(
     reader: &mut Reader<'_>,
     node: &Node,
     what: &str,
-    allowed: std::ops::RangeInclusive<usize>,
+    allowed: RangeInclusive<usize>,
 ) -> Option<usize> {
     let parsed = match &node.value {
         Value::Text(text) => text.strip_suffix("chars").and_then(|count| whole(count.trim_end())),

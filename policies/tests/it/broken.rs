@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 
-use crate::support::said;
+use crate::support::{checked, said};
 
 fn check(name: &str, source: &str) {
     let diagnostics = said(source);
@@ -22,10 +22,49 @@ fn files() {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     paths.sort();
-    assert!(paths.len() >= 40, "only {} documents found", paths.len());
+    assert!(paths.len() >= 60, "only {} documents found", paths.len());
     for path in paths {
         let name = path.file_stem().unwrap().to_str().unwrap();
         check(name, &std::fs::read_to_string(&path).unwrap());
+    }
+}
+
+/// What a check finds beside what any reading finds: each document with the day it is looked at.
+#[test]
+fn right_today_and_wrong_tomorrow() {
+    let exemption = |expires: &str| {
+        format!(
+            "{FINE}exemptions:\n  - {{ id: EX-1, key: a, hazard: hate, where: [input], action: allow, \
+             why: a, approved_by: b, expires: {expires} }}\n"
+        )
+    };
+    let cases: [(&str, String); 8] = [
+        ("exemption_over", exemption("2026-11-22")),
+        ("exemption_too_long", exemption("2027-02-22")),
+        ("exemption_ends_soon", exemption("2026-12-01")),
+        ("shadow_for_long", format!("{FINE}mode: shadow\nsince: 2026-09-01\n")),
+        ("languages_unsaid", FINE.to_owned()),
+        (
+            "score_uncalibrated",
+            "version: 1\nname: test\nhazards: { hate: { sensitivity: 0.95 } }\n".to_owned(),
+        ),
+        (
+            "language_without_message",
+            format!(
+                "{FINE}languages: {{ checked: [en, de], others: flag }}\nmessages: {{ default: {{ en: x }} }}\n"
+            ),
+        ),
+        (
+            "examples_missing",
+            format!(
+                "{FINE}custom_hazards: {{ a: {{ title: a, should_not: [b], examples: c.jsonl, mode: shadow }} }}\n"
+            ),
+        ),
+    ];
+    for (name, source) in cases {
+        insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true, snapshot_path => "broken" }, {
+            insta::assert_snapshot!(name, checked(&source, "2026-11-23"));
+        });
     }
 }
 
@@ -64,6 +103,20 @@ fn documents_that_are_no_files() {
     }
 }
 
+/// What the fuzzer found worth keeping; it also starts from the documents beside this file.
+#[test]
+fn the_corpus_of_the_fuzzer_panics_nowhere() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/parse");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!checked(&text, "2026-11-23").to_string().is_empty());
+        count += 1;
+    }
+    assert!(count > 0, "there is no corpus");
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in any::<String>(), cut in 0..3_000usize) {
@@ -89,6 +142,8 @@ fn piece() -> impl Strategy<Value = String> {
             "version: 1\n", "name: x\n", "hazards:\n", "  defaults: ", "  hate: ", "  S9: ", "{ ", " }",
             "input: ", "block", "redact", "tests:\n", "  - name: a\n    at: input\n", "    expect: ",
             "messages:\n", "  default: ", "en: ", "limits: ", "on_failure: ", "sensitivity: ", "mode: ",
+            "routes:\n", "  - { use: base }\n", "profiles:\n", "never_below:\n", "exemptions:\n", "audit:\n",
+            "languages: ", "custom_hazards:\n", "streaming: ", "key: ", "expires: 2027-01-01",
         ]).prop_map(str::to_owned),
         2 => prop::sample::select(vec![
             "\n", "  ", ": ", "- ", "[", "]", "{", "}", ", ", "&a ", "*a", "!!str ", "!x ", "|\n", ">\n",

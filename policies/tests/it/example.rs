@@ -1,13 +1,14 @@
-//! The example policy, as far as this version goes, and everything a policy can be asked.
+//! The example policy, and everything a policy can be asked.
 
 use std::time::Duration;
 
 use classifiers_core::{Category, Direction};
 use policies::{
-    Action, Because, Mode, Quota, ReplyAs, Rule, Streaming, StreamingMode, TestOutcome,
+    Action, Because, BlockedBudget, Limits, Mode, Quota, ReplyAs, Rule, Streaming, StreamingMode,
+    TestOutcome, TextRetention,
 };
 
-use crate::support::{assert_own_tests_pass, hazards, policy, said};
+use crate::support::{assert_own_tests_pass, checked, hazards, policy, said};
 
 const EXAMPLE: &str = include_str!("example.yaml");
 
@@ -18,8 +19,40 @@ const JAILBREAK: Because = Because::Hazard(Category::Jailbreak);
 fn the_example_behaves_as_its_tests_say() {
     let policy = policy(EXAMPLE);
     assert_own_tests_pass(&policy);
-    assert_eq!(policy.run_tests().len(), 6);
-    insta::assert_snapshot!(said(EXAMPLE));
+    assert_eq!(policy.run_tests().len(), 10);
+    insta::assert_snapshot!("example", checked(EXAMPLE, "2026-11-23"));
+}
+
+/// Limits, streaming, retention and floors of the example.
+#[test]
+fn what_the_example_asks_for() {
+    let policy = policy(EXAMPLE);
+    let quota = |count: u32, seconds| Quota {
+        count: count.try_into().unwrap(),
+        per: Duration::from_secs(seconds),
+    };
+    let blocked = BlockedBudget { allow: quota(5, 600), pause: Duration::from_secs(900) };
+    let limits = Limits {
+        requests: Some(quota(600, 60)),
+        tokens: Some(quota(2_000_000, 3600)),
+        blocked: Some(blocked),
+    };
+    assert_eq!(policy.limits(), limits);
+    assert_eq!(policy.streaming(), Streaming::DEFAULT);
+    let retention = policy.retention().unwrap();
+    assert_eq!(retention.text, TextRetention::Redacted);
+    assert_eq!(retention.redact, [Category::Secrets, Category::PersonalData]);
+    assert_eq!(retention.review.allowed, Some(0.005));
+    assert_eq!(retention.keep.flagged, Some(Duration::from_secs(90 * 86_400)));
+    assert!(retention.reveal_needs_reason && retention.reveal_roles == ["reviewer", "lead"]);
+    let floor = policy.floor(Category::IndiscriminateWeapons, Direction::Input);
+    assert_eq!(floor, Action::Flag);
+    assert_eq!(policy.profiles().collect::<Vec<_>>(), ["base", "kids", "coding", "research"]);
+    let kids = policy.with_profile("kids").unwrap();
+    let rule = kids.rule(Category::Hate, Direction::Input);
+    assert_eq!(rule, Rule { action: Action::Block, threshold: 0.4, mode: Mode::Enforce });
+    assert_eq!(policy.with_profile("research").unwrap().mode(), Mode::Shadow);
+    assert!(policy.asks_for_languages() && policy.is_checked("de-AT") && !policy.is_checked("ru"));
 }
 
 #[test]
@@ -112,11 +145,11 @@ fn messages_fall_back_step_by_step() {
         bare.message(&[SELF_HARM], Some("de"), "D-1"),
         "This was blocked by a content policy. Reference: D-1"
     );
-    // A reference is filled in wherever it stands; a placeholder without a value stays as it is.
+    // A reference is filled in wherever it stands.
     let example = self::policy(EXAMPLE);
     assert_eq!(
         example.message(&[SELF_HARM], None, "D-1"),
-        "You are not alone. You can talk to someone now: {helpline}. (D-1)"
+        "You are not alone. You can talk to someone now: https://findahelpline.com. (D-1)"
     );
 }
 

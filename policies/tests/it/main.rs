@@ -4,4 +4,5 @@ mod broken;
 mod decide;
 mod example;
 mod library;
+mod reference;
 mod support;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use classifiers_core::{Category, Direction};
-use policies::{Diagnostics, Evidence, Failure, Observation, Policy};
+use policies::{Context, Diagnostics, Evidence, Failure, Observation, Policy};
 
 /// The policy in `source`, which must be right.
 pub(crate) fn policy(source: &str) -> Policy {
@@ -15,6 +15,15 @@ pub(crate) fn policy(source: &str) -> Policy {
 /// What is said about `source`, right or wrong.
 pub(crate) fn said(source: &str) -> Diagnostics {
     match Policy::parse(source, "policy.yaml") {
+        Ok((_, warnings)) => warnings,
+        Err(problems) => problems,
+    }
+}
+
+/// What a check of `source` on `today` says, where no file lies beside it.
+pub(crate) fn checked(source: &str, today: &str) -> Diagnostics {
+    let context = Context { today: today.parse().unwrap(), has_file: &|_| false };
+    match Policy::check(source, "policy.yaml", &context) {
         Ok((_, warnings)) => warnings,
         Err(problems) => problems,
     }
@@ -44,7 +53,7 @@ pub(crate) fn failure(direction: Direction) -> Failure {
 
 /// Evidence made of findings alone.
 pub(crate) fn evidence(observations: impl IntoIterator<Item = Observation>) -> Evidence {
-    Evidence { observations: observations.into_iter().collect(), failures: Vec::new() }
+    Evidence { observations: observations.into_iter().collect(), ..Evidence::default() }
 }
 
 /// Asserts that every test inside `policy` passes, and says which does not.

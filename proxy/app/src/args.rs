@@ -5,6 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::commands::calibrate::CalibrateArgs;
+use crate::commands::check::CheckArgs;
+use crate::commands::diff::DiffArgs;
+use crate::commands::explain::ExplainArgs;
+use crate::commands::schema::SchemaArgs;
+use crate::commands::test::TestArgs;
+
 /// A safety guardrail proxy: a sidecar in front of model APIs.
 ///
 /// Every request and every answer is judged by classifiers, a policy decides, and every decision is recorded
@@ -40,9 +47,22 @@ pub(crate) enum Command {
     /// one line of JSON: every category's score, the policy's action and what it is because of.
     Classify(ClassifyArgs),
     /// Check a policy file: everything that is wrong with it, with line and remedy
-    Check(PolicyFileArgs),
+    Check(CheckArgs),
     /// Run the tests that a policy file contains
-    Test(PolicyFileArgs),
+    Test(TestArgs),
+    /// Say why a text or a recorded decision is decided as it is, and what would change it
+    Explain(ExplainArgs),
+    /// Decide every recorded decision again under another policy, and count what flips
+    Diff(DiffArgs),
+    /// Measure from which scores on a classifier's findings should count
+    ///
+    /// Reads labelled JSON lines and writes a calibration file: what `low`, `medium` and `high` in a policy are
+    /// for exactly this classifier, with 95 % intervals. Never measure on texts that it was trained on.
+    Calibrate(CalibrateArgs),
+    /// Print the JSON Schema of policies, for editors, or the reference page
+    Schema(SchemaArgs),
+    /// Print the fingerprint of each API key on standard input, for `keys` in server.yaml
+    Fingerprint,
     /// Print a policy that comes with the program, to start your own from
     Policy(PolicyArgs),
     /// Look into the audit log
@@ -67,7 +87,7 @@ pub(crate) struct ServeArgs {
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
-    /// A policy file, or one that comes with the program: default, strict, observe [default: default]
+    /// A policy file, or one that comes with the program (see `policy --list`) [default: default]
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) policy: Option<String>,
     /// Where decisions are recorded [default: portcullis-audit]
@@ -89,17 +109,13 @@ pub(crate) struct ClassifyArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct PolicyFileArgs {
-    /// A policy file, or one that comes with the program: default, strict, observe
-    #[arg(value_name = "FILE|NAME")]
-    pub(crate) file: String,
-}
-
-#[derive(Debug, clap::Args)]
 pub(crate) struct PolicyArgs {
-    /// Which one: default, strict or observe
+    /// Which one; `--list` says which there are
     #[arg(default_value = "default")]
     pub(crate) name: String,
+    /// List the policies that come with the program, with what they are for
+    #[arg(long)]
+    pub(crate) list: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,12 +1,14 @@
 //! Settings of the server: what the operator gives, and what the program starts with.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use policies::{Policy, library};
-use proxy_stack::{Limits, Target};
+use proxy_stack::{KeyNames, Limits, Target};
 use serde::Deserialize;
 
 use crate::args::ServeArgs;
@@ -28,6 +30,8 @@ struct File {
     listen: Option<SocketAddr>,
     upstream: Option<UpstreamFile>,
     policy: Option<String>,
+    /// What API keys are called: name and fingerprint, as `portcullis fingerprint` prints it.
+    keys: BTreeMap<String, String>,
     audit: AuditFile,
     tls: Option<TlsFile>,
     instance: Option<String>,
@@ -72,7 +76,10 @@ struct LimitsFile {
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) target: Target,
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) policy: Policy,
+    /// Where the policy comes from, if it is watched: not where it comes with the program.
+    pub(crate) policy_file: Option<PathBuf>,
+    pub(crate) keys: KeyNames,
     pub(crate) audit_dir: PathBuf,
     pub(crate) tls: Option<Tls>,
     pub(crate) instance: Arc<str>,
@@ -101,12 +108,13 @@ impl Config {
         let key = key_file.as_deref().map(read_key).transpose()?;
         let target = Target::parse(&url, key.as_deref())
             .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
+        let name = args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY);
         Ok(Self {
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
             target,
-            policy: Arc::new(policy(
-                args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY),
-            )?),
+            policy: tested_policy(name)?,
+            policy_file: library::by_name(name).is_none().then(|| name.into()),
+            keys: key_names(file.keys)?,
             audit_dir: args
                 .audit_dir
                 .clone()
@@ -168,10 +176,47 @@ pub(crate) fn policy_source(name: &str) -> Result<String, Failure> {
     }
     std::fs::read_to_string(name).map_err(|error| {
         Failure::environment(
-            format!("the policy `{name}` is neither default, strict, observe nor a file that can be read"),
+            format!(
+                "the policy `{name}` is neither one of {} nor a file that can be read",
+                library::names()
+            ),
             &error,
         )
     })
+}
+
+/// What keys are called, by fingerprint.
+fn key_names(names: BTreeMap<String, String>) -> Result<KeyNames, Failure> {
+    let is_fingerprint = |text: &str| {
+        let digits = text.strip_prefix("key-").unwrap_or_default();
+        digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    if let Some((name, _)) = names.iter().find(|(_, text)| !is_fingerprint(text)) {
+        return Err(Failure::Environment(format!(
+            "the key `{name}` has no fingerprint such as key-0123456789abcdef: `portcullis fingerprint` makes it"
+        )));
+    }
+    Ok(KeyNames::new(names.into_iter().map(|(name, fingerprint)| (fingerprint, name))))
+}
+
+/// The day, in UTC: a policy means the same everywhere.
+pub(crate) fn today() -> Date {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+/// Reads a policy that must do what its own tests say.
+fn tested_policy(name: &str) -> Result<Policy, Failure> {
+    let policy = policy(name)?;
+    let failed = policy.run_tests().iter().filter(|outcome| !outcome.passed).count();
+    if failed > 0 {
+        return Err(Failure::Environment(format!(
+            "the policy cannot be used: {failed} of its own tests fail, see `portcullis test {name}`"
+        )));
+    }
+    for exemption in policy.exemptions().iter().filter(|e| !e.holds_on(today())) {
+        tracing::warn!(policy = name, exemption = &*exemption.id, expires = %exemption.expires, "an exemption does not hold today");
+    }
+    Ok(policy)
 }
 
 /// Reads a policy; warnings go to the log.

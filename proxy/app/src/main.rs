@@ -8,6 +8,8 @@ mod failure;
 mod listener;
 mod logging;
 mod registry;
+mod reload;
+mod replay;
 mod server;
 
 use std::process::ExitCode;
@@ -25,6 +27,11 @@ fn main() -> ExitCode {
         Command::Classify(args) => commands::classify::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Test(args) => commands::test::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Diff(args) => commands::diff::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Schema(args) => commands::schema::run(&args),
+        Command::Fingerprint => commands::fingerprint::run(),
         Command::Policy(args) => commands::policy::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
     };

@@ -3,6 +3,7 @@
 use classifiers_batching::{InProcess, VerdictCacheLayer};
 use classifiers_core::{Backend, BoxClassify, TestTriggers};
 use classifiers_starter::Starter;
+use policies::{ClassifierCalibration, library};
 use proxy_stack::{Check, Panel};
 use tower::Layer;
 
@@ -27,4 +28,19 @@ pub(crate) fn panel() -> Result<Panel, Failure> {
         return Ok(Panel::new([triggers]));
     }
     Ok(Panel::new([starter, triggers]))
+}
+
+/// The shipped calibrations of exactly these classifiers; for another revision one says nothing.
+pub(crate) fn calibrations(panel: &Panel) -> Result<Vec<ClassifierCalibration>, Failure> {
+    let read = library::CALIBRATIONS.into_iter().map(|(file, source)| {
+        ClassifierCalibration::parse(source, file).map_err(|diagnostics| {
+            Failure::Environment(format!("a calibration cannot be used\n\n{diagnostics}"))
+        })
+    });
+    let mut calibrations = read.collect::<Result<Vec<_>, _>>()?;
+    calibrations.retain(|measured| {
+        let mut ids = panel.checks().iter().map(Check::id);
+        ids.any(|id| id.name == measured.classifier && *id.revision == *measured.revision)
+    });
+    Ok(calibrations)
 }

@@ -1,16 +1,17 @@
 //! A running guard: journal, classifiers, policy, upstream and listener put together.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proxy_audit::{Journal, Options};
-use proxy_stack::{Parts, Upstream, stack};
+use proxy_stack::{ActivePolicy, Parts, Upstream, stack};
 
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::listener::Listener;
 use crate::registry;
+use crate::reload::Reload;
 
 /// A guard that listens, and what must be closed when it stops.
 pub(crate) struct Server {
@@ -19,6 +20,8 @@ pub(crate) struct Server {
     journal: Arc<Journal>,
     upstream: Upstream,
     panel: proxy_stack::Panel,
+    policies: Arc<ActivePolicy>,
+    reload: Option<Reload>,
 }
 
 impl Server {
@@ -29,7 +32,11 @@ impl Server {
             .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
         let journal = Arc::new(open_journal(&config.audit_dir)?);
         let listener = Listener::bind(config.listen, config.tls.as_ref()).await?;
-        Ok(Self { listener, config, journal, upstream, panel })
+        let calibrations = registry::calibrations(&panel)?;
+        let policies = Arc::new(ActivePolicy::new(config.policy.clone(), calibrations));
+        let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
+        let reload = config.policy_file.as_ref().map(watch).transpose()?;
+        Ok(Self { listener, config, journal, upstream, panel, policies, reload })
     }
 
     /// Where it listens.
@@ -45,16 +52,26 @@ impl Server {
 
     /// Serves until `stop`; returns when every answer has left and the audit log is sealed.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { listener, config, journal, upstream, panel } = self;
+        let Self { listener, config, journal, upstream, panel, policies, reload } = self;
         let gate = stack(Parts {
             journal: Arc::clone(&journal),
             instance: config.instance,
-            policy: config.policy,
+            policies,
+            keys: config.keys,
             panel,
             limits: config.limits,
             upstream,
         });
-        listener.serve(gate, stop, config.drain).await;
+        let watch = async {
+            match reload {
+                Some(reload) => reload.run().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = listener.serve(gate, stop, config.drain) => {}
+            () = watch => {}
+        }
         journal
             .close()
             .map_err(|error| Failure::environment("the audit log could not be sealed", &error))

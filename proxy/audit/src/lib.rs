@@ -49,6 +49,7 @@
 extern crate self as proxy_audit;
 
 mod by_category;
+mod decided;
 mod disk;
 mod entry;
 mod error;
@@ -74,6 +75,7 @@ mod words;
 mod writer;
 
 pub use by_category::ByCategory;
+pub use decided::{Decided, DecidedCheck, DecidedRuling, DecidedSpan, Origin, Pairs, decisions};
 pub use entry::{Abandoned, Entry, Record, Sealed, Started};
 pub use error::{JournalError, Misuse, ReadError};
 pub use fault::{Fault, Problem};

@@ -83,6 +83,12 @@ pub struct Closed {
     /// The policy that decided, as `name@b3:…`.
     #[serde(default)]
     pub policy: Option<Text>,
+    /// The profile of the policy that applied; left out for `base`.
+    #[serde(default)]
+    pub profile: Option<Text>,
+    /// The name that the operator gave to the caller's API key.
+    #[serde(default)]
+    pub key_name: Option<Text>,
     /// Whether the policy acted or only watched.
     pub mode: Mode,
     /// The decision about the request, if it came to one.
@@ -99,6 +105,9 @@ pub struct Closed {
     pub unchecked_left_out: u32,
     /// How much of the request was read.
     pub read: ReadSummary,
+    /// How much of the answer was judged; nothing if it came to none.
+    #[serde(default)]
+    pub answered: ReadSummary,
     /// Bytes of guarded text that this record clears for the client.
     pub released_bytes: u64,
     /// Where the time went.
@@ -117,6 +126,12 @@ pub struct Ruling {
     pub would: Option<Action>,
     /// The categories or rules that led to the action.
     pub because: Vec<Text>,
+    /// The exemptions without which more would have been done.
+    #[serde(default)]
+    pub exemptions: Vec<Text>,
+    /// The languages of the texts, where the policy asks for them.
+    #[serde(default)]
+    pub languages: Vec<Text>,
     /// Every check that was asked, also those that found nothing.
     pub checks: Vec<Check>,
     /// Entries that `checks` would have beyond its limit. Leave it 0.
@@ -141,6 +156,12 @@ pub struct Check {
     /// Category → strongest score.
     #[serde(deserialize_with = "limits::scores")]
     pub scores: ByCategory<f32>,
+    /// The same for the texts of tools alone, which are under other rules; nothing where there were none.
+    #[serde(default, deserialize_with = "limits::scores")]
+    pub tools: ByCategory<f32>,
+    /// The same for all other texts; nothing where there were none of tools, so that `scores` says it.
+    #[serde(default, deserialize_with = "limits::scores")]
+    pub dialogue: ByCategory<f32>,
     /// Category → JSON pointer of the passage with the strongest score. The caller names only the
     /// categories that reached a threshold of its choice.
     #[serde(default)]
@@ -192,7 +213,7 @@ pub struct Timing {
     pub guard_output: f32,
 }
 
-/// How much of a request was read.
+/// How much of a message was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct ReadSummary {
     /// Texts that were found in it.

@@ -12,7 +12,9 @@ use crate::json;
 use crate::limits::{
     LIST_ENTRIES, NAME_BYTES, POINTER_BYTES, RELEASED_ENTRIES, SPAN_ENTRIES, WORD_BYTES, cut,
 };
-use crate::record::{Check, Closed, Opened, Released, Ruling, Span, Text, Timing, Unchecked};
+use crate::record::{
+    Check, Closed, Opened, ReadSummary, Released, Ruling, Span, Text, Timing, Unchecked,
+};
 
 /// Appends the inside of an `opened` record's JSON object.
 pub(crate) fn opened(out: &mut Vec<u8>, record: &Opened) {
@@ -49,6 +51,8 @@ pub(crate) fn closed(out: &mut Vec<u8>, record: &Closed) {
     raw(out, if record.stream { r#","stream":true"# } else { r#","stream":false"# });
     optional(out, r#","model":"#, record.model.as_ref(), NAME_BYTES);
     optional(out, r#","policy":"#, record.policy.as_ref(), NAME_BYTES);
+    optional(out, r#","profile":"#, record.profile.as_ref(), WORD_BYTES);
+    optional(out, r#","key_name":"#, record.key_name.as_ref(), NAME_BYTES);
     word(out, r#","mode":"#, record.mode.as_str());
     for (name, decided) in [(r#","input":"#, &record.input), (r#","output":"#, &record.output)] {
         if let Some(decided) = decided {
@@ -63,6 +67,10 @@ pub(crate) fn closed(out: &mut Vec<u8>, record: &Closed) {
     left_out(out, r#","unchecked_left_out":"#, record.unchecked_left_out, extra);
     count(out, r#","read":{"passages":"#, record.read.passages.into());
     count(out, r#","bytes":"#, record.read.bytes);
+    if record.answered != ReadSummary::default() {
+        count(out, r#"},"answered":{"passages":"#, record.answered.passages.into());
+        count(out, r#","bytes":"#, record.answered.bytes);
+    }
     count(out, r#"},"released_bytes":"#, record.released_bytes);
     let Timing { total, guard_input, upstream, guard_output } = record.timing_ms;
     number(out, r#","timing_ms":{"total":"#, total);
@@ -87,6 +95,13 @@ fn ruling(out: &mut Vec<u8>, ruling: &Ruling) {
     }
     let name = |out: &mut Vec<u8>, name: &Text| string(out, &cut(name, NAME_BYTES));
     list(out, r#","because":"#, &ruling.because, LIST_ENTRIES, name);
+    for (field, names) in
+        [(r#","exemptions":"#, &ruling.exemptions), (r#","languages":"#, &ruling.languages)]
+    {
+        if !names.is_empty() {
+            list(out, field, names, LIST_ENTRIES, name);
+        }
+    }
     list(out, r#","checks":"#, &ruling.checks, LIST_ENTRIES, check);
     let extra = ruling.checks.len().saturating_sub(LIST_ENTRIES);
     left_out(out, r#","checks_left_out":"#, ruling.checks_left_out, extra);
@@ -100,6 +115,11 @@ fn check(out: &mut Vec<u8>, check: &Check) {
     number(out, r#","ms":"#, check.ms);
     count(out, r#","passages":"#, check.passages.into());
     map(out, r#","scores":"#, &check.scores, |out, score| decimal(out, *score));
+    for (field, scores) in [(r#","tools":"#, &check.tools), (r#","dialogue":"#, &check.dialogue)] {
+        if !scores.is_empty() {
+            map(out, field, scores, |out, score| decimal(out, *score));
+        }
+    }
     if !check.at.is_empty() {
         map(out, r#","at":"#, &check.at, |out, at| string(out, &cut(at, POINTER_BYTES)));
     }

@@ -53,7 +53,7 @@ static FINGERPRINT_KEY: LazyLock<[u8; blake3::KEY_LEN]> =
     LazyLock::new(|| blake3::derive_key("portcullis 2026-11 api key fingerprint", b""));
 
 /// Names a key without revealing it: 64 bits of a keyed hash.
-fn fingerprint(key: &[u8]) -> String {
+pub(crate) fn fingerprint(key: &[u8]) -> String {
     let hex = blake3::keyed_hash(&FINGERPRINT_KEY, key).to_hex();
     format!("key-{}", hex.as_str().get(..16).unwrap_or_default())
 }

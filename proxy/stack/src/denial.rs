@@ -30,6 +30,18 @@ pub(crate) enum Denial {
         /// When it pays to try again.
         retry_after: Duration,
     },
+    /// The caller has used up its tokens.
+    TokensUsedUp {
+        /// Tokens allowed in a period.
+        limit: u32,
+        /// When it pays to try again.
+        retry_after: Duration,
+    },
+    /// The caller was blocked again and again.
+    Paused {
+        /// When it pays to try again.
+        retry_after: Duration,
+    },
     /// Too many exchanges are under way.
     Overloaded,
     /// The policy blocks the request.

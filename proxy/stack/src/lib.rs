@@ -6,14 +6,16 @@
 //!
 //! Nothing here names a model or a wire format's fields.
 
+mod active;
 mod admission;
 mod arrival;
 mod catch_panic;
 mod denial;
 mod guard;
 mod headers;
+mod keys;
+mod limit;
 mod limits;
-mod rate;
 mod read;
 mod record;
 mod reply;
@@ -21,8 +23,10 @@ mod respond;
 mod stack;
 mod upstream;
 
+pub use active::{ActivePolicy, Refused, Reloaded};
 pub use arrival::{Arrival, RequestBody};
 pub use guard::{Check, Cleared, Panel};
+pub use keys::{KeyNames, fingerprint};
 pub use limits::Limits;
 pub use reply::ReplyBody;
 pub use stack::{Gate, Parts, stack};

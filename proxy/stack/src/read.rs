@@ -6,21 +6,27 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use policies::Policy;
 use proxy_audit::ReadSummary;
 use proxy_dialects::Dialect;
 use tower::{Layer, Service, ServiceExt};
 
-use crate::Limits;
-use crate::arrival::RequestBody;
+use crate::arrival::{Caller, RequestBody};
 use crate::denial::Denial;
 use crate::headers as names;
 use crate::record::{Entry, Exchange};
 use crate::reply::Reply;
+use crate::respond::mode;
+use crate::{KeyNames, Limits};
 
 /// A request that was read, with what else goes on with it.
 pub(crate) struct Asked {
     pub(crate) request: proxy_dialects::Request,
     pub(crate) passed: PassedHeaders,
+    /// The policy as it applies to this request.
+    pub(crate) policy: Policy,
     /// The language that the caller prefers, as a tag.
     pub(crate) language: Option<String>,
     pub(crate) entry: Entry,
@@ -50,15 +56,54 @@ impl PassedHeaders {
 }
 
 /// Reads requests; whatever cannot be read completely goes no further.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ReadLayer {
     limits: Limits,
+    keys: KeyNames,
 }
 
 impl ReadLayer {
-    /// Reads within `limits`.
-    pub(crate) const fn new(limits: Limits) -> Self {
-        Self { limits }
+    /// Reads within `limits`; keys that have a name are called by it.
+    pub(crate) const fn new(limits: Limits, keys: KeyNames) -> Self {
+        Self { limits, keys }
+    }
+}
+
+impl ReadLayer {
+    /// What applies to this request today.
+    fn policy(
+        &self,
+        policy: &Policy,
+        caller: &Caller,
+        head: &http::request::Parts,
+        request: &proxy_dialects::Request,
+    ) -> Policy {
+        let header = |name: &str| {
+            let mut values = head.headers.get_all(name).iter();
+            let value = values.next()?.to_str().ok()?.to_owned();
+            // What is said twice is not said clearly.
+            values.next().is_none().then_some(value)
+        };
+        let facts = policies::Request {
+            key: self.keys.name(caller.key()),
+            model: Some(request.model()),
+            path: Some(head.uri.path()),
+            header: &header,
+        };
+        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        policy.for_request(&facts, Some(today))
+    }
+
+    fn note_policy(&self, entry: &Entry, caller: &Caller, policy: &Policy) {
+        let named = caller.key().filter(|key| self.keys.name(Some(key)) != Some(key));
+        let name =
+            named.and_then(|key| self.keys.name(Some(key))).map(|name| name.to_owned().into());
+        let other = (policy.profile() != Policy::BASE).then(|| policy.profile().to_owned().into());
+        entry.note(|closed| {
+            closed.key_name = name;
+            closed.profile = other;
+            closed.mode = mode(policy.mode());
+        });
     }
 }
 
@@ -66,7 +111,7 @@ impl<S> Layer<S> for ReadLayer {
     type Service = Read<S>;
 
     fn layer(&self, inner: S) -> Read<S> {
-        Read { inner, limits: self.limits }
+        Read { inner, layer: self.clone() }
     }
 }
 
@@ -74,7 +119,7 @@ impl<S> Layer<S> for ReadLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Read<S> {
     inner: S,
-    limits: Limits,
+    layer: ReadLayer,
 }
 
 impl<S> Service<Exchange> for Read<S>
@@ -92,17 +137,19 @@ where
     }
 
     fn call(&mut self, exchange: Exchange) -> Self::Future {
-        let (inner, limits) = (self.inner.clone(), self.limits);
+        let (inner, layer) = (self.inner.clone(), self.layer.clone());
         Box::pin(async move {
-            let Exchange { request, entry, .. } = exchange;
+            let Exchange { request, entry, caller, in_force } = exchange;
             let dialect = check_head(&request)?;
             let (head, body) = request.into_parts();
-            let body = read_body(body, limits).await?;
+            let body = read_body(body, layer.limits).await?;
             let request = dialect.read_request(&body).map_err(Denial::Malformed)?;
             note(&entry, &request);
+            let policy = layer.policy(&in_force.policy, &caller, &head, &request);
+            layer.note_policy(&entry, &caller, &policy);
             let passed = PassedHeaders::of(&head.headers);
             let language = language(&head.headers);
-            inner.oneshot(Asked { request, passed, language, entry }).await
+            inner.oneshot(Asked { request, passed, policy, language, entry }).await
         })
     }
 }

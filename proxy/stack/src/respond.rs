@@ -15,6 +15,7 @@ use proxy_audit::{Mode, Outcome};
 use proxy_dialects::{ApiError, Dialect, Refusal};
 use tower::{Layer, Service};
 
+use crate::active::InForce;
 use crate::denial::{Block, Denial, WantsUsage};
 use crate::headers;
 use crate::record::{Entry, Exchange};
@@ -24,25 +25,14 @@ use crate::reply::{Content, Reply};
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Turns every denial into a reply in the caller's dialect.
-#[derive(Clone)]
-pub(crate) struct RespondLayer {
-    policy: Arc<Policy>,
-    label: Option<HeaderValue>,
-}
-
-impl RespondLayer {
-    /// Replies in the name of `policy`.
-    pub(crate) fn new(policy: Arc<Policy>) -> Self {
-        let label = HeaderValue::from_str(policy.label()).ok();
-        Self { policy, label }
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RespondLayer;
 
 impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner, layer: self.clone() }
+        Respond { inner }
     }
 }
 
@@ -50,7 +40,6 @@ impl<S> Layer<S> for RespondLayer {
 #[derive(Clone)]
 pub(crate) struct Respond<S> {
     inner: S,
-    layer: RespondLayer,
 }
 
 impl<S> Service<Exchange> for Respond<S>
@@ -68,27 +57,30 @@ where
     }
 
     fn call(&mut self, exchange: Exchange) -> Self::Future {
-        let (layer, entry) = (&self.layer, exchange.entry.clone());
-        let policy = Arc::clone(&layer.policy);
+        let (in_force, entry) = (Arc::clone(&exchange.in_force), exchange.entry.clone());
+        let policy = &in_force.policy;
         entry.note(|closed| {
             closed.policy = Some(policy.label().to_owned().into());
-            closed.mode = match policy.mode() {
-                policies::Mode::Enforce => Mode::Enforce,
-                policies::Mode::Shadow => Mode::Shadow,
-            };
+            closed.mode = mode(policy.mode());
         });
-        let label = layer.label.clone();
         // Who sends to no route of ours is answered in the most common format.
         let dialect = Dialect::at(exchange.request.uri().path()).unwrap_or(Dialect::OPENAI_CHAT);
-        Responding { inner: self.inner.call(exchange), policy, label, dialect, entry }
+        Responding { inner: self.inner.call(exchange), in_force, dialect, entry }
+    }
+}
+
+/// A mode, as records spell it.
+pub(crate) const fn mode(mode: policies::Mode) -> Mode {
+    match mode {
+        policies::Mode::Enforce => Mode::Enforce,
+        policies::Mode::Shadow => Mode::Shadow,
     }
 }
 
 /// The reply to come, denied or not.
 pub(crate) struct Responding<F> {
     inner: F,
-    policy: Arc<Policy>,
-    label: Option<HeaderValue>,
+    in_force: Arc<InForce>,
     dialect: Dialect,
     entry: Entry,
 }
@@ -98,12 +90,12 @@ impl<F: Future<Output = Result<Reply, Denial>> + Unpin> Future for Responding<F>
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.inner).poll(context).map(|result| {
-            let speaker =
-                Speaker { policy: &self.policy, dialect: self.dialect, entry: &self.entry };
+            let policy = &self.in_force.policy;
+            let speaker = Speaker { policy, dialect: self.dialect, entry: &self.entry };
             let mut reply = result.unwrap_or_else(|denial| speaker.deny(denial));
             let word = HeaderValue::from_static(decision_word(&reply.content));
             reply.headers.insert(headers::DECISION, word);
-            if let Some(label) = self.label.take() {
+            if let Some(label) = self.in_force.label.clone() {
                 reply.headers.insert(headers::POLICY, label);
             }
             Ok(reply)
@@ -216,6 +208,8 @@ impl Told {
 fn tell(denial: Denial) -> Told {
     match denial {
         Denial::RateLimited { limit, retry_after } => rate_limited(limit, retry_after),
+        Denial::TokensUsedUp { limit, retry_after } => tokens_used_up(limit, retry_after),
+        Denial::Paused { retry_after } => paused(retry_after),
         Denial::Overloaded => Told::failed(
             StatusCode::SERVICE_UNAVAILABLE,
             "overloaded",
@@ -295,6 +289,23 @@ fn rate_limited(limit: u32, retry_after: Duration) -> Told {
     Told::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", code, message)
         .with(HeaderName::from_static("x-ratelimit-limit-requests"), limit)
         .with(HeaderName::from_static("x-ratelimit-remaining-requests"), 0)
+        .retry_after(retry_after)
+}
+
+fn tokens_used_up(limit: u32, retry_after: Duration) -> Told {
+    let message = format!("rate limit reached: {limit} tokens in the policy's period");
+    let code = "rate_limit_exceeded";
+    Told::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", code, message)
+        .with(HeaderName::from_static("x-ratelimit-limit-tokens"), limit)
+        .with(HeaderName::from_static("x-ratelimit-remaining-tokens"), 0)
+        .retry_after(retry_after)
+}
+
+fn paused(retry_after: Duration) -> Told {
+    let message = "this key is paused: too many of its requests were blocked";
+    let code = "blocked_too_often";
+    Told::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", code, message)
+        .with(headers::SHOULD_RETRY, HeaderValue::from_static("false"))
         .retry_after(retry_after)
 }
 

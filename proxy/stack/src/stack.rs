@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::Response;
-use policies::Policy;
 use proxy_audit::Journal;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
@@ -12,11 +11,11 @@ use tower::util::BoxCloneSyncService;
 use crate::admission::AdmissionLayer;
 use crate::catch_panic::CatchPanicLayer;
 use crate::guard::{GuardLayer, Panel};
-use crate::rate::RateLimitLayer;
+use crate::limit::LimitLayer;
 use crate::read::ReadLayer;
 use crate::record::RecordLayer;
 use crate::respond::RespondLayer;
-use crate::{Arrival, Limits, ReplyBody, Upstream};
+use crate::{ActivePolicy, Arrival, KeyNames, Limits, ReplyBody, Upstream};
 
 /// The whole proxy as one service: a request in, a response out, no errors. Boxed here because its type names
 /// every layer, and one call through a pointer per request is nothing.
@@ -30,7 +29,9 @@ pub struct Parts {
     /// The name of this proxy in the records.
     pub instance: Arc<str>,
     /// What decides.
-    pub policy: Arc<Policy>,
+    pub policies: Arc<ActivePolicy>,
+    /// What keys are called, so that a policy need not name them.
+    pub keys: KeyNames,
     /// Who judges.
     pub panel: Panel,
     /// What one exchange may cost.
@@ -42,20 +43,20 @@ pub struct Parts {
 /// Puts the layers together, outermost first.
 #[must_use]
 pub fn stack(parts: Parts) -> Gate {
-    let Parts { journal, instance, policy, panel, limits, upstream } = parts;
+    let Parts { journal, instance, policies, keys, panel, limits, upstream } = parts;
     let service = ServiceBuilder::new()
         // Outside the record, which closes itself as failed while a panic passes through.
         .layer(CatchPanicLayer)
         // Outside everything that can say no: a refusal is recorded like an answer.
-        .layer(RecordLayer::new(journal, instance))
+        .layer(RecordLayer::new(journal, instance, policies))
         // From here on in, a layer says no with a `Denial`.
-        .layer(RespondLayer::new(Arc::clone(&policy)))
+        .layer(RespondLayer)
         // Before a byte of the body is read: refusing must be cheap.
-        .layer(RateLimitLayer::new(policy.requests()))
+        .layer(LimitLayer)
         .layer(AdmissionLayer::new(limits.concurrent))
-        .layer(ReadLayer::new(limits))
+        .layer(ReadLayer::new(limits, keys))
         // Makes the only `Cleared` there is, and the upstream takes nothing else.
-        .layer(GuardLayer::new(panel, policy, limits))
+        .layer(GuardLayer::new(panel, limits))
         .service(upstream);
     BoxCloneSyncService::new(service)
 }

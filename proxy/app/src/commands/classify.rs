@@ -35,7 +35,7 @@ enum Speaker {
 struct Verdict<'a> {
     findings: Vec<Found<'a>>,
     action: &'static str,
-    because: Vec<&'static str>,
+    because: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failures: Vec<String>,
 }
@@ -100,7 +100,7 @@ fn write(out: &mut impl Write, policy: &Policy, evidence: &Evidence) -> Result<(
             })
             .collect(),
         action: decision.action.name(),
-        because: decision.because.iter().map(|because| because.name()).collect(),
+        because: decision.because.iter().map(policies::Because::name).collect(),
         failures: evidence.failures.iter().map(|f| format!("{}: {}", f.check, f.reason)).collect(),
     };
     let mut line = serde_json::to_vec(&verdict)

@@ -1,8 +1,13 @@
 //! One file for each command.
 
 pub(crate) mod audit;
+pub(crate) mod calibrate;
 pub(crate) mod check;
 pub(crate) mod classify;
+pub(crate) mod diff;
+pub(crate) mod explain;
+pub(crate) mod fingerprint;
 pub(crate) mod policy;
+pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod test;

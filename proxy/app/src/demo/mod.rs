@@ -8,11 +8,10 @@ mod table;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use proxy_audit::{Closed, Record};
-use proxy_stack::{Limits, Target};
+use proxy_stack::{KeyNames, Limits, Target};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -79,7 +78,9 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         // A single round of exchanges needs no port that anybody knows.
         listen: if args.once { ANY_PORT } else { args.listen },
         target,
-        policy: Arc::new(policy("default")?),
+        policy: policy("default")?,
+        policy_file: None,
+        keys: KeyNames::default(),
         audit_dir: audit_dir.to_owned(),
         tls: None,
         instance: "demo".into(),

@@ -1,6 +1,9 @@
-//! Reading back: the end of the log, and following it.
+//! Reading back: the end of the log, following it, and every decision.
 
-use proxy_audit::{Entry, Follower, Outcome, Problem, ReadError, Record, tail, verify};
+use proxy_audit::{
+    Action, ByCategory, Entry, Follower, Outcome, Problem, ReadError, Record, decisions, tail,
+    verify,
+};
 
 use crate::journal::{fill, open};
 use crate::support::{closed, opened, wait};
@@ -39,6 +42,55 @@ fn a_follower_sees_what_is_written_later_also_in_later_segments() {
     let last = follower.next().expect("the seal").expect("it is sound");
     assert!(matches!(last.record, Record::Sealed(_)));
     assert_eq!(last.hash, verify(dir.path()).expect("it is sound").head);
+}
+
+#[test]
+fn decisions_are_read_as_they_were_written() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = open(dir.path(), 5_000);
+    for number in 1..=40 {
+        let mut closed = closed(number);
+        closed.profile = Some("kids".into());
+        closed.key_name = Some("kids-\"tablet\"".into());
+        if let Some(input) = &mut closed.input {
+            input.would = Some(Action::Block);
+            input.languages = vec!["de".into()];
+            input.checks[0].tools = [("hate".into(), f32::NAN)].into_iter().collect();
+            input.checks[0].dialogue = ByCategory::default();
+        }
+        drop(journal.append_opened(&opened(number)));
+        wait(journal.append_closed(&closed).written()).expect("the disk works");
+    }
+    journal.close().expect("the disk works");
+    let mut seen = 0;
+    let count = decisions(dir.path(), |decided| {
+        seen += 1;
+        let expected = closed(seen);
+        assert_eq!(
+            (decided.id, decided.model.as_deref()),
+            (expected.id, expected.model.as_deref())
+        );
+        assert_eq!(decided.profile.as_deref(), Some("kids"));
+        assert_eq!(decided.key_name.as_deref(), Some("kids-\"tablet\""));
+        let origin = decided.origin.as_ref().expect("it was opened");
+        assert_eq!(origin.key.as_deref(), opened(seen).key.as_deref());
+        let (input, written) = (decided.input.as_ref(), expected.input.expect("a decision"));
+        let input = input.expect("a decision");
+        assert_eq!((input.would, input.languages.join(",").as_str()), (Some(Action::Block), "de"));
+        for (check, written) in input.checks.iter().zip(&written.checks) {
+            assert_eq!(
+                (check.name.as_ref(), check.status),
+                (written.name.as_ref(), written.status)
+            );
+            assert_eq!(check.scores.0.len(), written.scores.len());
+            for (name, score) in &check.scores.0 {
+                assert_eq!(written.scores.get(name), Some(score), "{name}");
+            }
+            assert_eq!(check.spans[0].category, written.spans[0].category);
+        }
+        assert!(input.checks[0].tools.0[0].1.is_nan() && input.checks[0].dialogue.0.is_empty());
+    });
+    assert_eq!((count.expect("it is sound"), seen), (40, 40));
 }
 
 /// A line as a later version might write it, with a sound hash.

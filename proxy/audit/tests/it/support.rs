@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use proxy_audit::{
-    Action, Check, CheckStatus, Closed, Mode, Opened, Outcome, ReadSummary, Released, Ruling, Span,
-    Timing, Verdict,
+    Action, ByCategory, Check, CheckStatus, Closed, Mode, Opened, Outcome, ReadSummary, Released,
+    Ruling, Span, Timing, Verdict,
 };
 use uuid::Uuid;
 
@@ -44,12 +44,15 @@ pub(crate) fn closed(number: u64) -> Closed {
         stream: true,
         model: Some("llama-3.1-405b".into()),
         policy: Some(format!("acme-assistant@b3:{:032x}", 0x91ac).into()),
+        profile: None,
+        key_name: None,
         mode: Mode::Enforce,
         input: Some(input),
         output: Some(output),
         unchecked: Vec::new(),
         unchecked_left_out: 0,
         read: ReadSummary { passages: 4, bytes: 2_113 },
+        answered: ReadSummary { passages: 1, bytes: 912 },
         released_bytes: 1_877,
         timing_ms: Timing { total: 958.2, guard_input: 41.2, upstream: 913.0, guard_output: 3.7 },
     }
@@ -61,6 +64,8 @@ fn ruling(checks: Vec<Check>) -> Ruling {
         action: Action::Allow,
         would: None,
         because: Vec::new(),
+        exemptions: Vec::new(),
+        languages: Vec::new(),
         checks,
         checks_left_out: 0,
     }
@@ -75,6 +80,8 @@ fn check(name: &'static str, categories: &[&'static str]) -> Check {
         ms: 41.2,
         passages: 3,
         scores: scores.map(|(name, i)| ((*name).into(), f32::from(i) / 100.0)).collect(),
+        tools: ByCategory::default(),
+        dialogue: ByCategory::default(),
         at: [(categories[0].into(), "/messages/3/content/0/text".into())].into_iter().collect(),
         spans: vec![Span {
             at: "/messages/3/content/0/text".into(),

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http_body::Body;
-use policies::Policy;
 use tower::{Layer, Service, ServiceExt};
 
 use super::response::{Asker, answer};
@@ -19,7 +18,6 @@ use crate::reply::Reply;
 /// What the guard needs for every exchange. Shared as a whole: a handle is made for every request.
 pub(super) struct Guarding {
     pub(super) panel: Panel,
-    pub(super) policy: Arc<Policy>,
     pub(super) limits: Limits,
 }
 
@@ -30,9 +28,9 @@ pub(crate) struct GuardLayer {
 }
 
 impl GuardLayer {
-    /// Judges by `panel` and decides by `policy`.
-    pub(crate) fn new(panel: Panel, policy: Arc<Policy>, limits: Limits) -> Self {
-        Self { guarding: Arc::new(Guarding { panel, policy, limits }) }
+    /// Judges by `panel`, and decides by the policy of each request.
+    pub(crate) fn new(panel: Panel, limits: Limits) -> Self {
+        Self { guarding: Arc::new(Guarding { panel, limits }) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The guard: nothing passes it, in either direction, without a verdict and a decision.
 
 mod clearance;
+mod language;
 mod layer;
 mod panel;
 mod request;

@@ -8,7 +8,7 @@ use classifiers_core::{
     Passage, Role, TestTriggers,
 };
 use futures_util::future::join_all;
-use policies::{Action, Evidence, Failure, Observation, Policy, Rule};
+use policies::{Evidence, Failure, Observation, Policy};
 use proxy_audit::{ByCategory, CheckStatus};
 use tower::ServiceExt;
 
@@ -29,6 +29,12 @@ impl Check {
     #[must_use]
     pub const fn new(id: ClassifierId, service: BoxClassify) -> Self {
         Self { id, service }
+    }
+
+    /// A way to ask it.
+    #[must_use]
+    pub fn service(&self) -> BoxClassify {
+        self.service.clone()
     }
 
     /// Which classifier this is.
@@ -207,7 +213,8 @@ impl Answer<'_> {
             let score = rounded(*score);
             let span = span.as_ref().map(|span| (span.start, span.end));
             let best = Best { score, span, passage: index };
-            if span.is_some() && cuts(asked.policy.rule(*category, direction), score) {
+            let name = &self.check.id.name;
+            if span.is_some() && asked.policy.cuts(*category, direction, name, score) {
                 found.cuts.push(self.observation(direction, *category, best, &passage.origin.at));
                 continue;
             }
@@ -224,7 +231,7 @@ impl Answer<'_> {
     ) -> impl Iterator<Item = Observation> {
         strongest.found.iter().filter_map(|&(direction, category, best)| {
             let counts = asked.keep == Keep::Everything
-                || best.score >= asked.policy.rule(category, direction).threshold;
+                || asked.policy.counts(category, direction, &self.check.id.name, best.score);
             let passage = asked.passages.get(best.passage).filter(|_| counts)?;
             Some(self.observation(direction, category, best, &passage.origin.at))
         })
@@ -276,6 +283,7 @@ impl Answer<'_> {
         let top = || top.iter().flatten();
         let mut scores = ByCategory::with_capacity(top().count());
         scores.extend(top().map(|noted| (noted.category.name().into(), noted.score)));
+        let (tools, dialogue) = found.apart();
         let noteworthy = top().filter(|noted| noted.score >= NOTEWORTHY);
         proxy_audit::Check {
             name: self.check.id.name.to_string().into(),
@@ -284,6 +292,8 @@ impl Answer<'_> {
             ms: milliseconds(self.elapsed),
             passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
             scores,
+            tools,
+            dialogue,
             at: noteworthy
                 .map(|noted| (noted.category.name().into(), noted.at.to_owned().into()))
                 .collect(),
@@ -314,9 +324,24 @@ impl Noted<'_> {
     }
 }
 
-/// Whether a finding of `score` is cut out.
-fn cuts(rule: Rule, score: f32) -> bool {
-    rule.action == Action::Redact && score >= rule.threshold
+type Scores = ByCategory<f32>;
+
+impl Found {
+    /// The strongest scores of tools and of all else, told apart; nothing if tools said nothing.
+    fn apart(&self) -> (Scores, Scores) {
+        let (mut tools, mut dialogue) = (Scores::default(), Scores::default());
+        let strongest = self.strongest.found.iter().map(|(d, c, best)| (*d, *c, best.score));
+        let cuts = self.cuts.iter().map(|seen| (seen.direction, seen.category, seen.score));
+        if !strongest.clone().chain(cuts.clone()).any(|(d, ..)| d == Direction::Tools) {
+            return (tools, dialogue);
+        }
+        for (direction, category, score) in strongest.chain(cuts) {
+            let scores = if direction == Direction::Tools { &mut tools } else { &mut dialogue };
+            let best = scores.get(category.name()).copied().unwrap_or_default();
+            scores.insert(category.name().into(), best.max(score));
+        }
+        (tools, dialogue)
+    }
 }
 
 /// Scores have four decimals, before anything is decided: so the record holds exactly what was decided from.

@@ -18,7 +18,7 @@ pub(super) async fn clear(
     mut asked: Asked,
 ) -> Result<(Cleared<Asked>, Action), Denial> {
     let started = std::time::Instant::now();
-    let mut ruled = rule(&guarding.panel, &guarding.policy, asked.request.passages()).await;
+    let mut ruled = rule(&guarding.panel, &asked.policy, asked.request.passages()).await;
     if ruled.decision.action == Action::Redact && !redact(&mut asked, &ruled) {
         ruled.block_instead();
     }

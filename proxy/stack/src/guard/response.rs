@@ -8,7 +8,7 @@ use classifiers_core::{Direction, Passage, Role};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
-use policies::Action;
+use policies::{Action, Policy};
 use proxy_dialects::openai_chat::upstream_error_text;
 use proxy_dialects::{Answer, Dialect};
 
@@ -28,6 +28,7 @@ const ERROR_BODY_BYTES: usize = 64 * 1024;
 /// What must be remembered of the request to judge its answer.
 pub(super) struct Asker {
     pub(super) entry: Entry,
+    pub(super) policy: Policy,
     stream: bool,
     dialect: Dialect,
     pub(super) choices: u64,
@@ -42,6 +43,7 @@ impl Asker {
     pub(super) fn of(asked: &Asked) -> Self {
         Self {
             entry: asked.entry.clone(),
+            policy: asked.policy.clone(),
             stream: asked.request.is_stream(),
             dialect: asked.request.dialect(),
             choices: asked.request.choices(),
@@ -60,9 +62,14 @@ impl Asker {
     async fn rule(&self, guarding: &Guarding, passages: &[Passage]) -> Ruled {
         self.note_upstream();
         let started = Instant::now();
-        let ruled = rule(&guarding.panel, &guarding.policy, passages).await;
+        let ruled = rule(&guarding.panel, &self.policy, passages).await;
         let ms = milliseconds(started.elapsed());
-        self.entry.note(|closed| closed.timing_ms.guard_output = ms);
+        let bytes: usize = passages.iter().map(|passage| passage.text.len()).sum();
+        self.entry.note(|closed| {
+            closed.timing_ms.guard_output = ms;
+            closed.answered.passages += u32::try_from(passages.len()).unwrap_or(u32::MAX);
+            closed.answered.bytes += bytes as u64;
+        });
         ruled
     }
 
@@ -71,9 +78,9 @@ impl Asker {
         self.entry.note(|closed| closed.output = Some(ruling));
     }
 
-    pub(super) fn message(&self, guarding: &Guarding, ruled: &Ruled) -> String {
+    pub(super) fn message(&self, ruled: &Ruled) -> String {
         let id = self.entry.id().to_string();
-        guarding.policy.message(&ruled.decision.because, self.language.as_deref(), &id)
+        self.policy.message(&ruled.decision.because, self.language.as_deref(), &id)
     }
 }
 
@@ -164,7 +171,7 @@ where
         if ruled.decision.unavailable {
             return Err(Denial::GuardUnavailable);
         }
-        answer.withhold(&asker.message(guarding, &ruled));
+        answer.withhold(&asker.message(&ruled));
     }
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,14 +1,15 @@
 //! Decisions, as they are carried out and as they are recorded.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use classifiers_core::Passage;
 use policies::{Action, Because, Decision, Evidence, Policy, decide};
-use proxy_audit::{Outcome, Ruling, Verdict};
+use proxy_audit::{Outcome, Ruling, Text, Verdict};
 
-use super::Panel;
 use super::panel::Keep;
+use super::{Panel, language};
 
 /// A decision with what led to it.
 pub(super) struct Ruled {
@@ -19,7 +20,10 @@ pub(super) struct Ruled {
 
 /// Asks the panel about `passages` and decides.
 pub(super) async fn rule(panel: &Panel, policy: &Policy, passages: &[Passage]) -> Ruled {
-    let judgement = panel.ask(passages, policy, Keep::WhatCounts).await;
+    let mut judgement = panel.ask(passages, policy, Keep::WhatCounts).await;
+    if policy.asks_for_languages() {
+        judgement.evidence.languages = language::spoken(passages, policy);
+    }
     let decision = decide(policy, &judgement.evidence);
     Ruled { decision, evidence: judgement.evidence, checks: judgement.checks }
 }
@@ -53,10 +57,19 @@ impl Ruled {
         places
     }
 
+    /// The languages of the texts, each once.
+    fn languages(&self) -> Vec<Text> {
+        let spoken = self.evidence.languages.iter().map(|spoken| spoken.language.to_string());
+        spoken.collect::<BTreeSet<_>>().into_iter().map(Text::from).collect()
+    }
+
     /// The record of the decision; takes the checks along.
     pub(super) fn take_record(&mut self) -> Ruling {
-        let found =
-            self.decision.because.iter().any(|because| matches!(because, Because::Hazard(_)));
+        let found = self
+            .decision
+            .because
+            .iter()
+            .any(|because| matches!(because, Because::Hazard(_) | Because::Custom(_)));
         let verdict = match (found, self.evidence.failures.is_empty()) {
             (true, _) => Verdict::Unsafe,
             (false, true) => Verdict::Safe,
@@ -66,7 +79,9 @@ impl Ruled {
             verdict,
             action: recorded(self.decision.action),
             would: self.decision.would.map(recorded),
-            because: self.decision.because.iter().map(|because| because.name().into()).collect(),
+            because: self.decision.because.iter().map(name).collect(),
+            exemptions: self.decision.exemptions.iter().map(|id| id.to_string().into()).collect(),
+            languages: self.languages(),
             checks: std::mem::take(&mut self.checks),
             checks_left_out: 0,
         }
@@ -77,6 +92,14 @@ impl Ruled {
 pub(super) fn redacted(passages: &[Passage], at: &str, spans: &[Range<usize>]) -> Option<String> {
     let passage = passages.iter().find(|passage| &*passage.origin.at == at)?;
     proxy_stream::redact(&passage.text, spans)
+}
+
+/// What a reason is called in records. Most are words of the program.
+fn name(because: &Because) -> Text {
+    match because {
+        Because::Hazard(category) => category.name().into(),
+        other => other.name().to_owned().into(),
+    }
 }
 
 pub(super) const fn recorded(action: Action) -> proxy_audit::Action {

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use policies::{Action, StreamingMode};
-use proxy_audit::{Outcome, Unchecked};
+use proxy_audit::{Outcome, ReadSummary, Unchecked};
 use proxy_dialects::ApiError;
 use proxy_stream::{Examination, Mode, Settings, StreamError, StreamGuard};
 use tokio::time::{Instant, sleep_until};
@@ -38,7 +38,7 @@ where
     B::Error: std::fmt::Display,
 {
     let keep_alive = guarding.limits.keep_alive;
-    let mode = guarding.policy.streaming().mode;
+    let mode = asker.policy.streaming().mode;
     let answer = Answering::new(guarding, asker, body);
     let parts = Box::pin(unfold(Some(answer), Answering::next));
     let mut headers = HeaderMap::new();
@@ -92,7 +92,7 @@ where
     B::Error: std::fmt::Display,
 {
     fn new(guarding: Arc<Guarding>, asker: Asker, body: B) -> Self {
-        let settings = settings(&guarding.policy);
+        let settings = settings(&asker.policy);
         let stream = StreamGuard::new(settings, asker.choices, guarding.limits.answer_bytes);
         if settings.ahead() > 0 {
             let ahead = settings.ahead();
@@ -128,6 +128,7 @@ where
                 return Some((Part::Last(answering.stop(stopped)), None));
             }
             let events = answering.stream.release();
+            answering.note_released();
             if answering.stream.is_over() {
                 let outcome = delivered(answering.asker.input, answering.tally.action());
                 return Some((Part::Last(Ending { events, outcome, reason: None }), None));
@@ -184,9 +185,9 @@ where
             None if nothing => Examination::empty(),
             None => return,
         };
-        let guarding = Arc::clone(&self.guarding);
+        let (guarding, policy) = (Arc::clone(&self.guarding), self.asker.policy.clone());
         self.judging = Some(Box::pin(async move {
-            let ruled = rule(&guarding.panel, &guarding.policy, examination.passages()).await;
+            let ruled = rule(&guarding.panel, &policy, examination.passages()).await;
             (examination, ruled)
         }));
     }
@@ -231,9 +232,19 @@ where
             closed.timing_ms.guard_output = ms;
         });
         match ruled.decision.action {
-            Action::Block => Err(Stopped::Blocked(ruled)),
+            Action::Block => Err(Stopped::Blocked(Box::new(ruled))),
             Action::Allow | Action::Flag | Action::Redact => Ok(()),
         }
+    }
+
+    /// Notes how much of the answer has passed.
+    fn note_released(&self) {
+        let lengths = self.stream.released().map(|(_, length)| length);
+        let answered =
+            lengths.fold(ReadSummary::default(), |ReadSummary { passages, bytes }, length| {
+                ReadSummary { passages: passages + 1, bytes: bytes + length }
+            });
+        self.asker.entry.note(|closed| closed.answered = answered);
     }
 
     /// What a part of the answer lets go, to be recorded before it leaves.
@@ -260,7 +271,7 @@ where
                 Ending { outcome: Outcome::GuardUnavailable, ..ending }
             }
             Stopped::Blocked(ruled) => {
-                let message = self.asker.message(&self.guarding, &ruled);
+                let message = self.asker.message(&ruled);
                 let stream =
                     std::mem::replace(&mut self.stream, StreamGuard::new(self.settings, 0, 0));
                 Ending { events: stream.cut(&message), outcome: Outcome::Blocked, reason: None }
@@ -283,7 +294,7 @@ where
 
 /// Why an answer ends before its time.
 enum Stopped {
-    Blocked(Ruled),
+    Blocked(Box<Ruled>),
     Upstream(Denial),
     Unreadable(StreamError),
 }

@@ -2,7 +2,7 @@
 
 use policies::Action;
 use proxy_audit::limits::SPAN_ENTRIES;
-use proxy_audit::{Check, CheckStatus, Ruling, Verdict};
+use proxy_audit::{ByCategory, Check, CheckStatus, Ruling, Text, Verdict};
 use proxy_stream::Examination;
 
 use super::ruling::recorded;
@@ -28,11 +28,9 @@ impl Tally {
         if rank(ruling.verdict) > rank(all.verdict) {
             all.verdict = ruling.verdict;
         }
-        for why in ruling.because {
-            if !all.because.contains(&why) {
-                all.because.push(why);
-            }
-        }
+        add_new(&mut all.because, ruling.because);
+        add_new(&mut all.exemptions, ruling.exemptions);
+        add_new(&mut all.languages, ruling.languages);
         for check in ruling.checks {
             match all.checks.iter_mut().find(|own| same(own, &check)) {
                 Some(own) => merge(own, check),
@@ -60,6 +58,30 @@ impl Tally {
     }
 }
 
+fn add_new(all: &mut Vec<Text>, more: Vec<Text>) {
+    for name in more {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+}
+
+/// The scores of what no tool said: apart, where a tool said something.
+fn dialogue(check: &Check) -> &ByCategory<f32> {
+    if check.tools.is_empty() { &check.scores } else { &check.dialogue }
+}
+
+/// The strongest of each category.
+fn strongest(one: &ByCategory<f32>, other: &ByCategory<f32>) -> ByCategory<f32> {
+    let mut all = one.clone();
+    for (category, score) in other.iter() {
+        if all.get(category).is_none_or(|best| score > best) {
+            all.insert(category.clone(), *score);
+        }
+    }
+    all
+}
+
 fn same(one: &Check, other: &Check) -> bool {
     one.name == other.name && one.revision == other.revision
 }
@@ -78,6 +100,10 @@ fn merge(into: &mut Check, other: Check) {
     }
     into.ms += other.ms;
     into.passages = into.passages.saturating_add(other.passages);
+    if !into.tools.is_empty() || !other.tools.is_empty() {
+        into.dialogue = strongest(dialogue(into), dialogue(&other));
+        into.tools = strongest(&into.tools, &other.tools);
+    }
     for (category, score) in other.scores {
         if into.scores.get(&category).is_none_or(|best| score > *best) {
             if let Some(place) = other.at.get(&category) {

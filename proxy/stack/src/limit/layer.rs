@@ -1,78 +1,38 @@
-//! So many requests per API key, as the policy says.
+//! Refuses callers who have used up what the policy gives them.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready};
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, RateLimiter};
-use policies::Quota;
+use proxy_audit::{Closed, Outcome};
 use tower::{Layer, Service};
 
-use crate::arrival::Caller;
+use super::accounts::Used;
 use crate::denial::Denial;
 use crate::record::Exchange;
 
-/// Above this many callers, those that have not been heard of for a period are forgotten; about 100 bytes each.
-const REMEMBERED: usize = 100_000;
+/// About how many bytes of text a token stands for: the model server may count otherwise, or not at all.
+const BYTES_PER_TOKEN: u64 = 4;
 
-/// Counts requests by caller.
-#[derive(Clone)]
-pub(crate) struct RateLimitLayer {
-    limiter: Option<Arc<Limiter>>,
-}
+/// Counts what callers use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitLayer;
 
-struct Limiter {
-    callers: DefaultKeyedRateLimiter<Caller>,
-    clock: DefaultClock,
-    limit: u32,
-}
+impl<S> Layer<S> for LimitLayer {
+    type Service = Limit<S>;
 
-impl RateLimitLayer {
-    /// Lets each caller pass as often as `quota` says; always, if there is none.
-    pub(crate) fn new(quota: Option<Quota>) -> Self {
-        let limiter = quota.and_then(|quota| {
-            let every = quota.per / quota.count.get();
-            let cells = governor::Quota::with_period(every)?.allow_burst(quota.count);
-            let limit = quota.count.get();
-            Some(Limiter {
-                callers: RateLimiter::keyed(cells),
-                clock: DefaultClock::default(),
-                limit,
-            })
-        });
-        Self { limiter: limiter.map(Arc::new) }
+    fn layer(&self, inner: S) -> Limit<S> {
+        Limit { inner }
     }
 }
 
-impl Limiter {
-    fn check(&self, caller: &Caller) -> Result<(), Denial> {
-        if self.callers.len() > REMEMBERED {
-            self.callers.retain_recent();
-        }
-        self.callers.check_key(caller).map_err(|until| Denial::RateLimited {
-            limit: self.limit,
-            retry_after: until.wait_time_from(self.clock.now()),
-        })
-    }
-}
-
-impl<S> Layer<S> for RateLimitLayer {
-    type Service = RateLimit<S>;
-
-    fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit { inner, limiter: self.limiter.clone() }
-    }
-}
-
-/// The service of [`RateLimitLayer`]; as ready as the one inside.
-#[derive(Clone)]
-pub(crate) struct RateLimit<S> {
+/// The service of [`LimitLayer`]; as ready as the one inside.
+#[derive(Clone, Debug)]
+pub(crate) struct Limit<S> {
     inner: S,
-    limiter: Option<Arc<Limiter>>,
 }
 
-impl<S> Service<Exchange> for RateLimit<S>
+impl<S> Service<Exchange> for Limit<S>
 where
     S: Service<Exchange, Error = Denial>,
 {
@@ -85,9 +45,17 @@ where
     }
 
     fn call(&mut self, exchange: Exchange) -> Self::Future {
-        match self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.check(&exchange.caller)) {
-            Ok(()) => Either::Left(self.inner.call(exchange)),
-            Err(denial) => Either::Right(ready(Err(denial))),
+        let accounts = Arc::clone(&exchange.in_force.accounts);
+        if let Err(denial) = accounts.admit(&exchange.caller) {
+            return Either::Right(ready(Err(denial)));
         }
+        let caller = exchange.caller.clone();
+        exchange.entry.when_closed(move |closed| accounts.settle(&caller, used(closed)));
+        Either::Left(self.inner.call(exchange))
     }
+}
+
+fn used(closed: &Closed) -> Used {
+    let bytes = closed.read.bytes.saturating_add(closed.answered.bytes);
+    Used { tokens: bytes.div_ceil(BYTES_PER_TOKEN), blocked: closed.outcome == Outcome::Blocked }
 }

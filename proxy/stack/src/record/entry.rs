@@ -24,7 +24,11 @@ struct Open {
     started: Instant,
     opened: Mutex<Option<Receipt>>,
     notes: Mutex<Option<Closed>>,
+    then: Mutex<Option<Then>>,
 }
+
+/// What is done when a record closes.
+type Then = Box<dyn FnOnce(&Closed) + Send>;
 
 impl Entry {
     /// Opens a record in `journal`.
@@ -36,6 +40,7 @@ impl Entry {
             started: Instant::now(),
             opened: Mutex::new(Some(receipt)),
             notes: Mutex::new(Some(blank(opened.id))),
+            then: Mutex::new(None),
         }))
     }
 
@@ -61,6 +66,11 @@ impl Entry {
         if let Some(closed) = lock(&self.0.notes).as_mut() {
             note(closed);
         }
+    }
+
+    /// Has `then` look at the record when it closes, however the exchange ends. It must not wait for anything.
+    pub(crate) fn when_closed(&self, then: impl FnOnce(&Closed) + Send + 'static) {
+        *lock(&self.0.then) = Some(Box::new(then));
     }
 
     /// Where the time went so far.
@@ -105,6 +115,9 @@ impl Open {
         let mut closed = lock(&self.notes).take()?;
         closed.time = Timestamp::now();
         closed.timing_ms.total = milliseconds(self.started.elapsed());
+        if let Some(then) = lock(&self.then).take() {
+            then(&closed);
+        }
         Some(self.journal.append_closed(&closed))
     }
 }
@@ -133,12 +146,15 @@ fn blank(id: Uuid) -> Closed {
         stream: false,
         model: None,
         policy: None,
+        profile: None,
+        key_name: None,
         mode: Mode::Enforce,
         input: None,
         output: None,
         unchecked: Vec::new(),
         unchecked_left_out: 0,
         read: ReadSummary::default(),
+        answered: ReadSummary::default(),
         released_bytes: 0,
         timing_ms: Timing::default(),
     }

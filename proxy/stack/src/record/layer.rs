@@ -16,6 +16,7 @@ use tower::{Layer, Service};
 use uuid::Uuid;
 
 use super::Entry;
+use crate::active::{ActivePolicy, InForce};
 use crate::arrival::{Arrival, Caller, RequestBody};
 use crate::headers as names;
 use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
@@ -25,6 +26,8 @@ pub(crate) struct Exchange {
     pub(crate) request: http::Request<RequestBody>,
     pub(crate) caller: Caller,
     pub(crate) entry: Entry,
+    /// What decides, from here to the end.
+    pub(crate) in_force: Arc<InForce>,
 }
 
 /// Gives every request an id and a record.
@@ -32,12 +35,17 @@ pub(crate) struct Exchange {
 pub(crate) struct RecordLayer {
     journal: Arc<Journal>,
     instance: Arc<str>,
+    policies: Arc<ActivePolicy>,
 }
 
 impl RecordLayer {
-    /// Records into `journal`, in the name of `instance`.
-    pub(crate) const fn new(journal: Arc<Journal>, instance: Arc<str>) -> Self {
-        Self { journal, instance }
+    /// Records into `journal`, in the name of `instance`, and gives every exchange the policy in force.
+    pub(crate) const fn new(
+        journal: Arc<Journal>,
+        instance: Arc<str>,
+        policies: Arc<ActivePolicy>,
+    ) -> Self {
+        Self { journal, instance, policies }
     }
 }
 
@@ -74,7 +82,9 @@ where
         let caller = Caller::of(arrival.request.headers(), arrival.remote);
         let opened = self.layer.opened(&arrival, &caller);
         let entry = Entry::open(&self.layer.journal, &opened);
-        let exchange = Exchange { request: arrival.request, caller, entry: entry.clone() };
+        let in_force = self.layer.policies.load();
+        let exchange =
+            Exchange { request: arrival.request, caller, entry: entry.clone(), in_force };
         let reply = self.inner.call(exchange);
         Box::pin(async move {
             let Ok(reply) = reply.await;

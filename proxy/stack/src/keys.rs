@@ -1,0 +1,29 @@
+//! What API keys are called.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::arrival;
+
+/// Names for keys, by fingerprint: a policy speaks of `kids-tablet`, and no file holds a key.
+#[derive(Clone, Debug, Default)]
+pub struct KeyNames(Arc<HashMap<String, String>>);
+
+impl KeyNames {
+    /// Names by fingerprint.
+    pub fn new(names: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(Arc::new(names.into_iter().collect()))
+    }
+
+    /// What the key with this fingerprint is called: its name, or else its fingerprint.
+    pub(crate) fn name<'a>(&'a self, fingerprint: Option<&'a str>) -> Option<&'a str> {
+        let fingerprint = fingerprint?;
+        Some(self.0.get(fingerprint).map_or(fingerprint, String::as_str))
+    }
+}
+
+/// The fingerprint of an API key, as records show it: `key-` and 16 hexadecimal digits.
+#[must_use]
+pub fn fingerprint(key: &str) -> String {
+    arrival::fingerprint(format!("Bearer {key}").as_bytes())
+}
