@@ -42,7 +42,7 @@ pub struct PoolOptions {
 }
 
 /// Of the time a caller waits, only this share is promised away: a batch may take longer than the last one did.
-const PROMISED: f64 = 0.6;
+const PROMISED: f64 = 0.5;
 /// How much the newest batch counts in the measured speed.
 const NEWEST: f64 = 0.2;
 
@@ -223,8 +223,18 @@ impl<E: Engine> Shared<E> {
         loop {
             while !state.queue.is_empty() && !state.closed {
                 let mut batch = state.queue.next_batch(&self.options.batches);
-                let (all, now) = (batch.len(), Instant::now());
-                batch.retain(|waiting| !waiting.job.answer.is_closed() && waiting.deadline > now);
+                let all = batch.len();
+                let tokens: usize = batch.iter().map(|waiting| waiting.tokens).sum();
+                // An answer that comes too late is none: the time goes to those who still can have one.
+                let takes = Duration::try_from_secs_f64(tokens as f64 / state.tokens_per_second);
+                let done = Instant::now() + takes.unwrap_or_default();
+                // Unless the model has nothing else to do: how long it takes is only an estimate.
+                let idle = state.queue.is_empty() && state.running == 0;
+                batch.retain(|waiting| {
+                    let in_time =
+                        waiting.deadline > done || idle && waiting.deadline > Instant::now();
+                    !waiting.job.answer.is_closed() && in_time
+                });
                 state.counts.dropped += (all - batch.len()) as u64;
                 if !batch.is_empty() {
                     state.running += batch.iter().map(|waiting| waiting.tokens).sum::<usize>();
