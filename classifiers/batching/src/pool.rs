@@ -43,6 +43,8 @@ pub struct PoolOptions {
 
 /// Of the time a caller waits, only this share is promised away: a batch may take longer than the last one did.
 const PROMISED: f64 = 0.5;
+/// A batch takes no more than this part of the time a caller waits: a tenth.
+const BATCH_SHARE: f64 = 10.0;
 /// How much the newest batch counts in the measured speed.
 const NEWEST: f64 = 0.2;
 
@@ -217,12 +219,20 @@ impl<E: Engine> Shared<E> {
         }
     }
 
+    /// The limits of a batch: as configured, and so small that nobody waits long for the others in it.
+    fn limits(&self, tokens_per_second: f64) -> BatchLimits {
+        let time = self.options.deadline.as_secs_f64() / BATCH_SHARE;
+        let tokens = (tokens_per_second * time) as usize;
+        BatchLimits { tokens: tokens.min(self.options.batches.tokens), ..self.options.batches }
+    }
+
     /// Waits for work; `None` when the pool is closed. What nobody waits for is left out.
     fn next_batch(&self) -> Option<Vec<Waiting<Job<E>>>> {
         let mut state = self.lock();
         loop {
             while !state.queue.is_empty() && !state.closed {
-                let mut batch = state.queue.next_batch(&self.options.batches);
+                let limits = self.limits(state.tokens_per_second);
+                let mut batch = state.queue.next_batch(&limits);
                 let all = batch.len();
                 let tokens: usize = batch.iter().map(|waiting| waiting.tokens).sum();
                 // An answer that comes too late is none: the time goes to those who still can have one.
