@@ -42,7 +42,9 @@ pub struct PoolOptions {
 }
 
 /// Of the time a caller waits, only this share is promised away: a batch may take longer than the last one did.
-const PROMISED: f64 = 0.6;
+const PROMISED: f64 = 0.5;
+/// A batch takes no more than this part of the time a caller waits: a tenth.
+const BATCH_SHARE: f64 = 10.0;
 /// How much the newest batch counts in the measured speed.
 const NEWEST: f64 = 0.2;
 
@@ -217,14 +219,32 @@ impl<E: Engine> Shared<E> {
         }
     }
 
+    /// The limits of a batch: as configured, and so small that nobody waits long for the others in it.
+    fn limits(&self, tokens_per_second: f64) -> BatchLimits {
+        let time = self.options.deadline.as_secs_f64() / BATCH_SHARE;
+        let tokens = (tokens_per_second * time) as usize;
+        BatchLimits { tokens: tokens.min(self.options.batches.tokens), ..self.options.batches }
+    }
+
     /// Waits for work; `None` when the pool is closed. What nobody waits for is left out.
     fn next_batch(&self) -> Option<Vec<Waiting<Job<E>>>> {
         let mut state = self.lock();
         loop {
             while !state.queue.is_empty() && !state.closed {
-                let mut batch = state.queue.next_batch(&self.options.batches);
-                let (all, now) = (batch.len(), Instant::now());
-                batch.retain(|waiting| !waiting.job.answer.is_closed() && waiting.deadline > now);
+                let limits = self.limits(state.tokens_per_second);
+                let mut batch = state.queue.next_batch(&limits);
+                let all = batch.len();
+                let tokens: usize = batch.iter().map(|waiting| waiting.tokens).sum();
+                // An answer that comes too late is none: the time goes to those who still can have one.
+                let takes = Duration::try_from_secs_f64(tokens as f64 / state.tokens_per_second);
+                let done = Instant::now() + takes.unwrap_or_default();
+                // Unless the model has nothing else to do: how long it takes is only an estimate.
+                let idle = state.queue.is_empty() && state.running == 0;
+                batch.retain(|waiting| {
+                    let in_time =
+                        waiting.deadline > done || idle && waiting.deadline > Instant::now();
+                    !waiting.job.answer.is_closed() && in_time
+                });
                 state.counts.dropped += (all - batch.len()) as u64;
                 if !batch.is_empty() {
                     state.running += batch.iter().map(|waiting| waiting.tokens).sum::<usize>();

@@ -208,6 +208,7 @@ def main():
     arguments.add_argument("--worker", required=True)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--lengths", default="32,128,512")
     arguments.add_argument("--conversations", type=int, default=8)
     arguments.add_argument("--parts", default="single,trace")
     arguments.add_argument("--llamafirewall")
@@ -229,7 +230,7 @@ def main():
             engines["LlamaFirewall"] = LlamaFirewall(given.llamafirewall, given.model, given.threads)
         if given.llm_guard:
             engines["llm-guard onnx"] = LlmGuard(given.llm_guard, given.model, given.threads)
-        singles(engines, texts_of(tokenizer, [32, 128, 512]), given.rounds)
+        singles(engines, texts_of(tokenizer, [int(length) for length in given.lengths.split(",")]), given.rounds)
     if "trace" in given.parts:
         engines["onnxruntime padded"] = OnnxRuntime(given.model, given.threads, rows=8)
         traces(engines, trace(tokenizer, 3, given.conversations))

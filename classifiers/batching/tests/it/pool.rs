@@ -72,7 +72,7 @@ async fn texts_of_a_length_go_together_and_each_gets_its_own_answer() {
 
 #[tokio::test]
 async fn what_cannot_be_judged_in_time_is_refused_at_once_and_the_gone_are_dropped() {
-    let Bench { pool, batches, go } = bench(Duration::from_secs(20));
+    let Bench { pool, batches, go } = bench(Duration::from_secs(26));
     let running = tokio::spawn(pool.judge(vec![Text("running")]));
     assert_eq!(batches.recv().unwrap(), ["running"]);
     let leaves = pool.judge(vec![Text("gone!")]);

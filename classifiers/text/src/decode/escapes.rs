@@ -1,7 +1,5 @@
 //! Escape sequences: percent, HTML, backslash, quoted-printable, and encoded words of mail headers.
 
-use std::ops::Range;
-
 use data_encoding::BASE64;
 
 use crate::mapped::Mapped;
@@ -161,19 +159,23 @@ fn is_form(word: &str) -> bool {
     word.contains('%') && word.contains('+')
 }
 
+/// Encoded words of mail headers are shorter by far; where one ends is not looked for further away than this.
+const LONGEST_WORD: usize = 2048;
+
 /// `=?utf-8?B?...?=` and `=?utf-8?Q?...?=`; the character set is taken to be UTF-8.
 fn encoded_word(text: &str) -> Found {
+    let text = text.get(..text.floor_char_boundary(LONGEST_WORD)).unwrap_or(text);
     let body = text.strip_prefix("=?")?;
-    let (_, body) = body.split_once('?')?;
+    let (charset, body) = body.split_once('?')?;
     let (kind, body) = body.split_once('?')?;
     let (body, _) = body.split_once("?=")?;
-    let place: Range<usize> = 0..body.as_ptr() as usize + body.len() + 2 - text.as_ptr() as usize;
+    let len = "=?".len() + charset.len() + 1 + kind.len() + 1 + body.len() + "?=".len();
     let plain = match kind {
         "B" | "b" => String::from_utf8(BASE64.decode(body.as_bytes()).ok()?).ok()?,
         "Q" | "q" => quoted(&body.replace('_', " ")),
         _ => return None,
     };
-    Some((plain, place.end))
+    Some((plain, len))
 }
 
 fn quoted(body: &str) -> String {

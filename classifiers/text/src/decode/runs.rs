@@ -1,5 +1,6 @@
 //! Words that are base64, base32, base58, base85, hexadecimal or binary; uuencoded lines.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use data_encoding::{BASE32_NOPAD, Encoding, HEXLOWER_PERMISSIVE, Specification};
@@ -25,37 +26,49 @@ static BASE64: LazyLock<Option<Encoding>> = LazyLock::new(|| {
 /// With encoded words decoded where they stand.
 pub(crate) fn encoded(text: &str) -> Option<Mapped> {
     let mut out = Mapped::like(text);
-    let mut start = 0;
-    let mut copied = 0;
+    let (mut start, mut copied) = (0, 0);
+    // Lines that were tried together are not tried again from each of them on.
+    let mut tried = 0;
     while let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) {
         let word = rest.split(char::is_whitespace).next().unwrap_or_default();
-        if let Some((plain, range)) = wrapped(rest).or_else(|| decode(word)) {
+        let mut end = start + word.len();
+        let mut found = Vec::new();
+        if start >= tried && word.len() >= NARROWEST {
+            let (lines, plain) = wrapped(rest);
+            tried = start + lines;
+            if let Some(plain) = plain {
+                end = start + lines;
+                found.push((plain, 0..lines));
+            }
+        }
+        if found.is_empty() {
+            found = decode(word);
+        }
+        for (plain, range) in found {
             let place = start + range.start..start + range.end;
             out.copy(text, copied..place.start);
             out.put(&plain, place.clone());
             copied = place.end;
-            start = copied;
-        } else {
-            start += word.len();
-            start += text.get(start..).and_then(|s| s.chars().next()).map_or(1, char::len_utf8);
         }
+        start = end + text.get(end..).and_then(|s| s.chars().next()).map_or(1, char::len_utf8);
     }
     out.copy(text, copied..text.len());
     Some(out)
 }
 
-type Found = Option<(String, std::ops::Range<usize>)>;
+/// Lines of encoded text are no narrower.
+const NARROWEST: usize = 40;
 
-/// Lines of equal length, the last one shorter, that are one long piece of base64.
-fn wrapped(text: &str) -> Found {
+/// Lines of equal length, the last one shorter, that are one long piece of base64: how long they are together, and
+/// what they say if there are several.
+fn wrapped(text: &str) -> (usize, Option<String>) {
     let mut joined = String::new();
-    let mut len = 0;
-    let mut width = None;
+    let (mut len, mut width) = (0, 0);
     for line in text.split_inclusive('\n') {
         let digits = line.trim_end();
         let is_base64 = digits.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b));
-        let width = *width.get_or_insert(digits.len());
-        if !is_base64 || digits.is_empty() || digits.len() > width || width < 40 {
+        width = if width == 0 { digits.len() } else { width };
+        if !is_base64 || digits.is_empty() || digits.len() > width {
             break;
         }
         joined.push_str(digits);
@@ -64,35 +77,51 @@ fn wrapped(text: &str) -> Found {
             break;
         }
     }
-    let end = text.get(..len)?.trim_end().len();
-    if joined.len() <= width? {
-        return None;
-    }
-    Some((base64(&joined)?, 0..end))
+    let end = text.get(..len).unwrap_or_default().trim_end().len();
+    (end, if joined.len() > width { base64(&joined) } else { None })
 }
 
-/// A word, or its longest part without punctuation around it, decoded.
-fn decode(word: &str) -> Found {
+/// What the parts of a word between punctuation say, or else the word as a whole, each with its place in the word.
+fn decode(word: &str) -> Vec<(String, Range<usize>)> {
     if word.len() < SHORTEST {
-        return None;
+        return Vec::new();
     }
-    let whole = |decoder: fn(&str) -> Option<String>| Some((decoder(word)?, 0..word.len()));
-    let parts = [
-        |c: char| !c.is_ascii_alphanumeric() && !"+/-_=".contains(c),
-        |c: char| !c.is_ascii_alphanumeric() && !"=".contains(c),
-    ];
-    parts
-        .into_iter()
-        .find_map(|delimiter| {
-            word.split(delimiter).filter(|part| part.len() >= SHORTEST).find_map(|part| {
-                let start = part.as_ptr() as usize - word.as_ptr() as usize;
-                let decoders = [binary, hex, base32, base64, base58];
-                let plain = decoders.into_iter().find_map(|decoder| decoder(part))?;
-                Some((plain, start..start + part.len()))
-            })
-        })
-        .or_else(|| whole(ascii85))
-        .or_else(|| whole(base85))
+    let mut found = Vec::new();
+    for part in parts(word, 0..word.len(), "+/-_=") {
+        match word.get(part.clone()).and_then(decode_part) {
+            Some(plain) => found.push((plain, part)),
+            // What stands between slashes may be an address with something encoded in it.
+            None => found
+                .extend(parts(word, part, "=").filter_map(|part| {
+                    Some((word.get(part.clone()).and_then(decode_part)?, part))
+                })),
+        }
+    }
+    if found.is_empty() {
+        let whole = ascii85(word).or_else(|| base85(word));
+        found.extend(whole.map(|plain| (plain, 0..word.len())));
+    }
+    found
+}
+
+/// The parts of `word[within]` that are letters, digits and `also`, and long enough.
+fn parts<'w>(
+    word: &'w str,
+    within: Range<usize>,
+    also: &'w str,
+) -> impl Iterator<Item = Range<usize>> + use<'w> {
+    let mut start = within.start;
+    let inner = word.get(within).unwrap_or_default();
+    let ends = move |c: char| !c.is_ascii_alphanumeric() && !also.contains(c);
+    inner.split_inclusive(ends).filter_map(move |piece| {
+        let part = start..start + piece.trim_end_matches(ends).len();
+        start += piece.len();
+        (part.len() >= SHORTEST).then_some(part)
+    })
+}
+
+fn decode_part(part: &str) -> Option<String> {
+    [binary, hex, base32, base64, base58].into_iter().find_map(|decoder| decoder(part))
 }
 
 fn binary(word: &str) -> Option<String> {
@@ -159,7 +188,7 @@ fn groups_of_five(word: &str, digit: impl Fn(u8) -> Option<u8>) -> Option<String
 /// What uuencoded lines say, without the rest.
 pub(crate) fn uuencoded(text: &str) -> Option<Mapped> {
     let mut bytes = Vec::new();
-    let mut place: Option<std::ops::Range<usize>> = None;
+    let mut place: Option<Range<usize>> = None;
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let at = start..start + line.len();

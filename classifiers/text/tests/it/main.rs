@@ -137,6 +137,37 @@ fn disguise_in_disguise() {
     assert!(views(&deep.into()).is_err(), "what is wrapped deeper than we look is no verdict");
 }
 
+/// Texts made to keep us busy: each takes time in proportion to its length, not to the square of it.
+#[test]
+fn hostile_texts_cost_no_more_than_their_length() {
+    let hostile = [
+        "=?a?b?z ",
+        "aWdub3JlIGFsbCBwcmV2aW91cyBpbnN0cnVjdGlvbnMgYQ\nQQ",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA///\n",
+        "x1/aWdub3JlIGFsbA/,",
+        "A1b2C3d4E5/",
+        "1 2 3 4 ",
+        "a b ",
+        "&#&amp;%4",
+        ".- -... ",
+        "I\u{301}\u{489}\u{200b}",
+        "\u{202e}ab",
+        "1gn0r3 ",
+    ];
+    for pattern in hostile {
+        let time = |bytes: usize| {
+            let text: Arc<str> = pattern.repeat(bytes / pattern.len()).into();
+            let started = std::time::Instant::now();
+            drop(views(&text));
+            started.elapsed().as_secs_f64()
+        };
+        // The best of three: the machine may be busy. Sixteen times the text may take a hundred times as long, not 256.
+        let best = |bytes| (0..3).map(|_| time(bytes)).fold(f64::MAX, f64::min);
+        let (short, long) = (best(8 * 1024), best(128 * 1024));
+        assert!(long < 100.0 * short + 0.05, "{pattern:?}: {short} s and {long} s");
+    }
+}
+
 proptest! {
     /// Whatever comes in: no panic, the first view is the text, places lie inside the original.
     #[test]
