@@ -256,9 +256,9 @@ test('a plain request that the client aborts stops the model', async () => {
 test('what is not guarded is not forwarded', async () => {
   const asker = connect();
   for (const ask of [
-    () => asker.client.completions.create({ model: 'story', prompt: 'Once' }),
-    () => asker.client.embeddings.create({ model: 'story', input: 'Once' }),
     () => asker.client.responses.create({ model: 'story', input: 'Once' }),
+    () => asker.client.moderations.create({ model: 'story', input: 'Once' }),
+    () => asker.client.images.generate({ model: 'story', prompt: 'a gate' }),
   ]) {
     await assert.rejects(ask(), (error) => error instanceof NotFoundError && error.code === 'unknown_route');
   }
