@@ -1,16 +1,12 @@
 // The official Node client against the guard. Started by `run`, which sets the environment.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
-import { test as nodeTest } from 'node:test';
 
 import OpenAI, { APIError, APIUserAbortError, BadRequestError, NotFoundError, RateLimitError } from 'openai';
 import { ContentFilterFinishReasonError } from 'openai/error';
 
-const { GUARD, LIMITED_GUARD, UPSTREAM } = process.env;
-assert.ok(GUARD && LIMITED_GUARD && UPSTREAM, 'these tests are started by tests/clients/run');
+import { DIRECT, GUARD, LIMITED_GUARD, LONG_BEGINNING, STORY, assertUpstreamStopped, caller, test } from './support.mjs';
 
-const STORY = 'Once upon a time, there was a gate.';
 const HELLO = [{ role: 'user', content: 'Good morning!' }];
 const BAD = [{ role: 'user', content: 'Tell me, PORTCULLIS-TEST-S1, please.' }];
 const USAGE = { prompt_tokens: 7, completion_tokens: 5, total_tokens: 12 };
@@ -36,20 +32,14 @@ const TOOL = {
   },
 };
 
-// No test may hang: the client's own time limit is ten minutes.
-const test = (name, body) => nodeTest(name, { timeout: 30_000 }, body);
-
 /** A client with an API key of its own, counting what it sends. */
 function connect(baseURL = GUARD, options = {}) {
-  const asker = { key: `sk-${randomUUID()}`, sent: 0 };
+  const asker = caller();
   asker.client = new OpenAI({
     baseURL,
     apiKey: asker.key,
     timeout: 20_000,
-    fetch: (...request) => {
-      asker.sent += 1;
-      return fetch(...request);
-    },
+    fetch: asker.fetch,
     ...options,
   });
   asker.create = (request, settings) => asker.client.chat.completions.create(request, settings);
@@ -58,8 +48,6 @@ function connect(baseURL = GUARD, options = {}) {
     for await (const chunk of await asker.create({ ...request, stream: true })) chunks.push(chunk);
     return chunks;
   };
-  // The requests of this client that the model server got.
-  asker.received = async () => (await fetch(`${UPSTREAM}/received/${asker.key}`)).json();
   return asker;
 }
 
@@ -99,7 +87,7 @@ test('a streamed answer is the model server’s', async () => {
   assert.equal(textOf(chunks), STORY);
   assert.deepEqual(reasons(chunks), ['stop']);
   assert.deepEqual(chunks.at(-1).usage, USAGE);
-  const direct = await connect(`${UPSTREAM}/v1`).chunks(request);
+  const direct = await connect(DIRECT).chunks(request);
   assert.deepEqual(textOf(direct), STORY);
   assert.equal(chunks.length, direct.length);
 });
@@ -109,7 +97,7 @@ test('a request arrives as it was sent', async () => {
     model: 'speaks-json', messages: HELLO, tools: [TOOL], temperature: 0.5, stop: ['END'], seed: 7, n: 1,
     response_format: SCHEMA, logit_bias: { 50256: -100 }, metadata: { purpose: 'test' },
   };
-  const [guarded, direct] = [connect(), connect(`${UPSTREAM}/v1`)];
+  const [guarded, direct] = [connect(), connect(DIRECT)];
   const answer = await guarded.create(request);
   await direct.create(request);
   assert.deepEqual((await guarded.received())[0].body, (await direct.received())[0].body);
@@ -190,6 +178,13 @@ test('a blocked answer, streamed', async () => {
   assert.equal(asker.sent, 1);
 });
 
+test('an answer that is cut off late', async () => {
+  const chunks = await connect().chunks({ model: 'says-a-trigger-late', messages: HELLO });
+  assert.deepEqual(reasons(chunks), ['content_filter']);
+  assert.match(refusalOf(chunks), /^Not that\./);
+  assert.ok(textOf(chunks) && LONG_BEGINNING.startsWith(textOf(chunks)));
+});
+
 test('a blocked answer is not parsed', async () => {
   const { completions } = connect().client.chat;
   const request = { model: 'says-a-trigger', messages: HELLO, response_format: SCHEMA };
@@ -226,15 +221,6 @@ test('a busy model server is asked again', async () => {
   assert.equal(asker.sent, 2);
 });
 
-async function assertUpstreamStopped(asker) {
-  const ended = async () => (await asker.received()).map((entry) => entry.ended);
-  for (let tries = 0; tries < 100; tries += 1) {
-    if ((await ended())[0] === 'caller went away') return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.deepEqual(await ended(), ['caller went away']);
-}
-
 test('a stream that the client aborts stops the model', async () => {
   const asker = connect();
   const stream = await asker.create({ model: 'slow', messages: HELLO, stream: true });
@@ -256,9 +242,9 @@ test('a plain request that the client aborts stops the model', async () => {
 test('what is not guarded is not forwarded', async () => {
   const asker = connect();
   for (const ask of [
-    () => asker.client.completions.create({ model: 'story', prompt: 'Once' }),
-    () => asker.client.embeddings.create({ model: 'story', input: 'Once' }),
     () => asker.client.responses.create({ model: 'story', input: 'Once' }),
+    () => asker.client.moderations.create({ model: 'story', input: 'Once' }),
+    () => asker.client.images.generate({ model: 'story', prompt: 'a gate' }),
   ]) {
     await assert.rejects(ask(), (error) => error instanceof NotFoundError && error.code === 'unknown_route');
   }
@@ -290,4 +276,45 @@ test('many at once', async () => {
     numbers.map((content) => create({ model: 'parrot', messages: [{ role: 'user', content }] })),
   );
   assert.deepEqual(answers.map((answer) => answer.choices[0].message.content), numbers);
+});
+
+test('completions', async () => {
+  const [guarded, direct] = [connect(), connect(DIRECT)];
+  const request = { model: 'story', prompt: 'Once', max_tokens: 9 };
+  const answer = await guarded.client.completions.create(request);
+  assert.equal(answer.choices[0].text, STORY);
+  assert.deepEqual(answer, await direct.client.completions.create(request));
+  const collect = async (asker, model) => {
+    const chunks = [];
+    const streamed = { ...request, model, stream: true };
+    for await (const chunk of await asker.client.completions.create(streamed)) chunks.push(chunk);
+    return chunks;
+  };
+  assert.deepEqual(await collect(guarded, 'story'), await collect(direct, 'story'));
+  const blocked = choicesOf(await collect(guarded, 'says-a-trigger'));
+  assert.equal(blocked.at(-1).finish_reason, 'content_filter');
+  assert.match(blocked.map((choice) => choice.text).join(''), /^Not that\./);
+  await assert.rejects(collect(guarded, 'dies-mid-stream'), APIError);
+  const bad = { ...request, prompt: BAD[0].content };
+  await assert.rejects(
+    guarded.client.completions.create(bad),
+    (error) => error instanceof BadRequestError && error.code === 'content_filter' && error.param === 'prompt',
+  );
+});
+
+test('embeddings', async () => {
+  const [guarded, direct] = [connect(), connect(DIRECT)];
+  for (const more of [{}, { encoding_format: 'float' }]) {
+    const request = { model: 'story', input: ['Good morning!', 'ä, 漢字'], ...more };
+    const answer = await guarded.client.embeddings.create(request);
+    assert.equal(answer.data[0].embedding[1], -1.5);
+    assert.deepEqual(answer, await direct.client.embeddings.create(request));
+  }
+  const blocked = connect();
+  await assert.rejects(
+    blocked.client.embeddings.create({ model: 'story', input: ['fine', BAD[0].content] }),
+    (error) => error instanceof BadRequestError && error.code === 'content_filter' && error.param === 'input[1]',
+  );
+  assert.equal(blocked.sent, 1);
+  assert.deepEqual(await blocked.received(), []);
 });

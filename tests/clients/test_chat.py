@@ -9,9 +9,11 @@ import openai
 import pydantic
 import pytest
 
-from upstream import BLOCKED_TEXT, CITIES, STRUCTURED, TRIGGER, USAGE
+import askers
+from script import BLOCKED_TEXT, CITIES, LONG_BEGINNING, STORY, STRUCTURED, TRIGGER
+from wire import USAGE
 
-STORY = "Once upon a time, there was a gate."
+API = askers.CHAT
 HELLO = [{"role": "user", "content": "Good morning!"}]
 BAD = [{"role": "user", "content": f"Tell me, {TRIGGER}, please."}]
 TOOL = {
@@ -162,7 +164,7 @@ def test_the_stream_helper_reads_an_answer(guarded):
 
 
 def test_the_headers_say_what_was_decided(guarded, recorded):
-    response = guarded.raw(model="story", messages=HELLO)
+    response, _answer = guarded.raw(model="story", messages=HELLO)
     assert response.headers["x-guard-decision"] == "allow"
     assert response.headers["x-guard-policy"].startswith("clients@")
     assert [record["kind"] for record in recorded(response.headers)] == ["opened", "closed"]
@@ -374,14 +376,13 @@ BAD_ANSWERS = {
 
 @pytest.mark.parametrize("asked", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 def test_a_blocked_answer(guarded, recorded, asked):
-    response = guarded.raw(**asked)
-    answer = response.parse()
+    response, answer = guarded.raw(**asked)
     assert [choice.finish_reason for choice in answer.choices] == ["content_filter"] * asked.get("n", 1)
     for choice in answer.choices:
         assert choice.message.content is None and not choice.message.tool_calls
         assert choice.message.refusal.startswith("Not that.")
     assert answer.usage.model_dump(exclude_none=True) == USAGE, "the tokens were spent"
-    assert TRIGGER not in response.http_response.text and "begins" not in response.http_response.text
+    assert TRIGGER not in response.text and "begins" not in response.text
     assert guarded.sent == 1 and len(guarded.received()) == 1
     assert recorded(response.headers)[-1]["outcome"] == "blocked"
 
@@ -390,12 +391,22 @@ def test_a_blocked_answer(guarded, recorded, asked):
 def test_a_blocked_stream(guarded, asked):
     chunks = guarded.chunks(**asked, stream_options={"include_usage": True})
     assert refusal_of(chunks).startswith("Not that.")
-    assert reasons(chunks) == ["content_filter"] * asked.get("n", 1)
-    assert all(text_of(chunks, index) == "" for index in (0, 1))
+    if asked.get("n") == 2 and reasons(chunks)[0] == "stop":
+        # The first choice was over and had left before the second began.
+        assert (reasons(chunks), text_of(chunks)) == (["stop", "content_filter"], "All is well.")
+    else:
+        assert (reasons(chunks), text_of(chunks)) == (["content_filter"] * asked.get("n", 1), "")
+    assert text_of(chunks, 1) == ""
     assert not any(choice.delta.tool_calls for chunk in chunks for choice in chunk.choices)
     assert chunks[-1].usage.model_dump(exclude_none=True) == USAGE
     assert not any(word in repr(chunks) for word in (TRIGGER, *BLOCKED_TEXT.split()[:3]))
     assert guarded.sent == 1
+
+
+def test_a_stream_that_is_cut_off_late(guarded):
+    chunks = guarded.chunks(model="says-a-trigger-late", messages=HELLO)
+    assert reasons(chunks) == ["content_filter"] and refusal_of(chunks).startswith("Not that.")
+    assert text_of(chunks) and LONG_BEGINNING.startswith(text_of(chunks))
 
 
 def test_a_blocked_answer_is_not_parsed(guarded):
@@ -433,8 +444,6 @@ def test_a_stream_that_breaks_off_is_an_error(guarded, model):
 
 
 UNKNOWN_ROUTES = {
-    "completions.create": {"model": "story", "prompt": "Once"},
-    "embeddings.create": {"model": "story", "input": "Once"},
     "responses.create": {"model": "story", "input": "Once"},
     "moderations.create": {"model": "story", "input": "Once"},
     "images.generate": {"model": "story", "prompt": "a gate"},

@@ -29,8 +29,8 @@ pub(crate) struct Format {
     pub(crate) choices: fn(&Json) -> u64,
     /// Takes the text out of an answer and puts a refusal in its place; usage stays.
     pub(crate) withhold: fn(&mut Json, &str),
-    /// A refusal in place of an answer.
-    pub(crate) refusal: fn(&Refusal<'_>) -> Json,
+    /// A refusal in place of an answer, if the format has words for one.
+    pub(crate) refusal: Option<fn(&Refusal<'_>) -> Json>,
     /// An error as clients expect it.
     pub(crate) error: fn(&ApiError) -> Vec<u8>,
 }
@@ -128,10 +128,10 @@ impl Dialect {
         self.0.name
     }
 
-    /// A refusal in place of a plain answer, as bytes.
+    /// A refusal in place of a plain answer, as bytes; `None` where the format has no words, only an error can say no.
     #[must_use]
-    pub fn refusal(self, refusal: &Refusal<'_>) -> Vec<u8> {
-        (self.0.refusal)(refusal).to_bytes()
+    pub fn refusal(self, refusal: &Refusal<'_>) -> Option<Vec<u8>> {
+        Some((self.0.refusal?)(refusal).to_bytes())
     }
 
     /// Reads the data of an event of a streamed answer.

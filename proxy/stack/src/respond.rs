@@ -132,21 +132,23 @@ impl Speaker<'_> {
         told.into_reply(self.dialect)
     }
 
-    /// A block, as the policy wants it said: as a client error, or as an ordinary answer that refuses.
+    /// A block, as the policy wants it said: as a client error, or as an ordinary answer that refuses, where there
+    /// can be one.
     fn blocked(&self, block: &Block) -> Reply {
         let id = self.entry.id().to_string();
         let because = &block.decision.because;
         let text = self.policy.message(because, block.language.as_deref(), &id);
-        match self.policy.reply_as() {
-            ReplyAs::Error => {
-                let mut told = Told::refused(StatusCode::BAD_REQUEST, "content_filter", text);
-                if let Some(at) = &block.at {
-                    told.error = told.error.pointing_at(at);
-                }
-                Told { outcome: Outcome::Blocked, ..told }.into_reply(self.dialect)
-            }
+        let answer = match self.policy.reply_as() {
+            ReplyAs::Error => None,
             ReplyAs::Refusal => refusal(&id, block, &text),
-        }
+        };
+        answer.unwrap_or_else(|| {
+            let mut told = Told::refused(StatusCode::BAD_REQUEST, "content_filter", text);
+            if let Some(at) = &block.at {
+                told.error = told.error.pointing_at(at);
+            }
+            Told { outcome: Outcome::Blocked, ..told }.into_reply(self.dialect)
+        })
     }
 }
 
@@ -340,8 +342,13 @@ fn upstream(denial: Denial) -> Told {
             } else {
                 StatusCode::BAD_GATEWAY
             };
-            let kind =
-                if status.is_client_error() { "invalid_request_error" } else { "server_error" };
+            let kind = match status {
+                StatusCode::UNAUTHORIZED => "authentication_error",
+                StatusCode::FORBIDDEN => "permission_error",
+                StatusCode::NOT_FOUND => "not_found_error",
+                _ if status.is_client_error() => "invalid_request_error",
+                _ => "server_error",
+            };
             let told =
                 Told { outcome: Outcome::UpstreamFailed, ..Told::new(shown, kind, code, message) };
             retry_after.map(Duration::from_secs).into_iter().fold(told, Told::retry_after)
@@ -354,11 +361,11 @@ fn upstream(denial: Denial) -> Told {
     }
 }
 
-fn refusal(id: &str, block: &Block, text: &str) -> Reply {
+fn refusal(id: &str, block: &Block, text: &str) -> Option<Reply> {
     let created = Timestamp::now().as_second().try_into().unwrap_or_default();
     let refusal = Refusal { id, model: &block.model, created, choices: block.choices, text };
     let (media, bytes): (_, Bytes) = match block.stream {
-        None => ("application/json", block.dialect.refusal(&refusal).into()),
+        None => ("application/json", block.dialect.refusal(&refusal)?.into()),
         Some(WantsUsage(wants_usage)) => {
             let events = block.dialect.refusal_events(&refusal, wants_usage);
             let bytes: Vec<u8> =
@@ -368,10 +375,10 @@ fn refusal(id: &str, block: &Block, text: &str) -> Reply {
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-    Reply {
+    Some(Reply {
         status: StatusCode::OK,
         headers,
         content: Content::Whole(bytes, Outcome::Blocked),
         permit: None,
-    }
+    })
 }

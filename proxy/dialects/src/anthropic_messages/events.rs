@@ -51,6 +51,7 @@ fn channel(passage: &Passage, index: u64) -> Channel {
     let field = passage.origin.at.rsplit('/').next().unwrap_or_default();
     let pointer = match field {
         "stop_sequence" => "/stop_sequence".to_owned(),
+        "explanation" => "/stop_details/explanation".to_owned(),
         "partial_json" => format!("/content/{index}/input"),
         field => format!("/content/{index}/{field}"),
     };

@@ -25,7 +25,7 @@ pub(crate) const FORMAT: Format = Format {
     check: a_message_at_least,
     choices: |_| 1,
     withhold,
-    refusal,
+    refusal: Some(refusal),
     error,
 };
 
@@ -38,6 +38,7 @@ fn withhold(document: &mut Json, text: &str) {
     put(document, "/content", said(text));
     put(document, "/stop_reason", "refusal".into());
     put(document, "/stop_sequence", Json::Null);
+    put(document, "/stop_details", Json::Null);
 }
 
 fn refusal(refusal: &Refusal<'_>) -> Json {
@@ -64,8 +65,13 @@ fn error(error: &ApiError) -> Vec<u8> {
         Some("request_too_large") => "request_too_large",
         Some("unknown_route") => "not_found_error",
         Some("overloaded" | "guard_unavailable" | "audit_unavailable") => "overloaded_error",
-        _ if error.kind() == "invalid_request_error" => "invalid_request_error",
-        _ => "api_error",
+        _ => match error.kind() {
+            kind @ ("invalid_request_error"
+            | "authentication_error"
+            | "permission_error"
+            | "not_found_error") => kind,
+            _ => "api_error",
+        },
     };
     let place = error.param().map(|param| format!("{param}: ")).unwrap_or_default();
     let code = error.code().map(|code| format!(" ({code})")).unwrap_or_default();

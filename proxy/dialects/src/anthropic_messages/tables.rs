@@ -28,7 +28,11 @@ pub(super) const REQUEST: &[Field] = &[
     may("top_k", Either(&[Int(-1, MAX_TOKENS), Null])),
     may("thinking", Either(&[THINKING, Null])),
     may("metadata", Either(&[Object(&[may("user_id", OPTIONAL_ID)]), Null])),
+    may("cache_control", CACHE_CONTROL),
+    may("output_config", Either(&[Object(OUTPUT_CONFIG), Null])),
     may("service_tier", Either(&[Word(&["auto", "standard_only"]), Null])),
+    may("speed", Either(&[Word(&["standard", "fast"]), Null])),
+    may("inference_geo", OPTIONAL_ID),
     may("container", SERVERS_OWN),
     may("mcp_servers", Either(&[Null, Refused("what a remote tool says cannot be examined here")])),
     may(
@@ -37,20 +41,36 @@ pub(super) const REQUEST: &[Field] = &[
     ),
 ];
 
+const OUTPUT_CONFIG: &[Field] = &[
+    may("effort", Either(&[Word(&["low", "medium", "high", "xhigh", "max"]), Null])),
+    may("format", Either(&[Tagged("type", &[("json_schema", JSON_SCHEMA)]), Null])),
+];
+const JSON_SCHEMA: &[Field] = &[must("type", Tag), must("schema", Free)];
+
 const THINKING: Shape = Tagged(
     "type",
     &[
-        ("enabled", &[must("type", Tag), must("budget_tokens", Int(0, MAX_TOKENS))]),
-        ("adaptive", &[must("type", Tag)]),
+        (
+            "enabled",
+            &[must("type", Tag), must("budget_tokens", Int(0, MAX_TOKENS)), THOUGHTS_SHOWN],
+        ),
+        ("adaptive", &[must("type", Tag), THOUGHTS_SHOWN]),
         ("disabled", &[must("type", Tag)]),
     ],
 );
+const THOUGHTS_SHOWN: Field = may("display", Either(&[Word(&["summarized", "omitted"]), Null]));
 
 const TOOL: &[Field] = &[
     must("name", Text),
     may("type", Either(&[Word(&["custom"]), Null])),
     may("description", OPTIONAL_TEXT),
     must("input_schema", Free),
+    may("input_examples", Either(&[List(&Free), Null])),
+    may("strict", OPTIONAL_BOOL),
+    may("eager_input_streaming", OPTIONAL_BOOL),
+    may("defer_loading", OPTIONAL_BOOL),
+    // What a program on the server says to a tool cannot be examined here.
+    may("allowed_callers", Either(&[List(&Word(&["direct"])), Null])),
     may("cache_control", CACHE_CONTROL),
 ];
 
@@ -69,7 +89,14 @@ const TOOL_CHOICE: Shape = Tagged(
 const CACHE_CONTROL: Shape =
     Either(&[Object(&[must("type", Word(&["ephemeral"])), may("ttl", Word(&["5m", "1h"]))]), Null]);
 
-const MESSAGE: Shape = Tagged("role", &[("user", USER_MESSAGE), ("assistant", ASSISTANT_MESSAGE)]);
+const MESSAGE: Shape = Tagged(
+    "role",
+    &[("user", USER_MESSAGE), ("assistant", ASSISTANT_MESSAGE), ("system", SYSTEM_MESSAGE)],
+);
+const SYSTEM_MESSAGE: &[Field] = &[
+    must("role", Tag),
+    must("content", Either(&[Text, Parts(&TEXT_BLOCK)])).by(Role::Operator, Direction::Input),
+];
 const USER_MESSAGE: &[Field] =
     &[must("role", Tag), must("content", Either(&[Text, Parts(&USER_BLOCK)]))];
 /// What the caller says the model said before: the caller may have made it up.
@@ -101,6 +128,7 @@ const TOOL_RESULT: &[Field] = &[
     must("tool_use_id", Id),
     may("content", Either(&[Text, Parts(&RESULT_BLOCK), Null])).by(Role::Tool, Direction::Tools),
     may("is_error", OPTIONAL_BOOL),
+    may("toolset_name", OPTIONAL_ID),
     may("cache_control", CACHE_CONTROL),
 ];
 const RESULT_BLOCK: Shape = Tagged("type", &[("text", TEXT_FIELDS), ("image", MEDIA_BLOCK)]);
@@ -120,8 +148,12 @@ const TOOL_USE: &[Field] = &[
     must("id", Text).by(Role::Assistant, Direction::Tools),
     must("name", Text).by(Role::Assistant, Direction::Tools),
     must("input", Free).by(Role::Assistant, Direction::Tools),
+    may("caller", CALLER),
+    may("toolset_name", OPTIONAL_ID),
     may("cache_control", CACHE_CONTROL),
 ];
+/// The model itself, not a program on the server.
+const CALLER: Shape = Either(&[Tagged("type", &[("direct", &[must("type", Tag)])]), Null]);
 const THOUGHT: &[Field] =
     &[must("type", Tag), must("thinking", Text), may("signature", Either(&[Base64, Null]))];
 const REDACTED_THOUGHT: &[Field] =
@@ -136,6 +168,7 @@ pub(super) const ANSWER: &[Field] = &[
     must("content", List(&ANSWER_BLOCK)),
     must("stop_reason", STOP_REASON),
     may("stop_sequence", OPTIONAL_TEXT),
+    may("stop_details", STOP_DETAILS),
     must("usage", Object(USAGE)),
     may("container", Dropped),
     may("context_management", Dropped),
@@ -154,6 +187,16 @@ const STOP_REASON: Shape = Either(&[
     Null,
 ]);
 
+/// Why the model refused.
+const STOP_DETAILS: Shape = Either(&[
+    Object(&[
+        must("type", Word(&["refusal"])),
+        may("category", OPTIONAL_ID),
+        may("explanation", OPTIONAL_TEXT),
+    ]),
+    Null,
+]);
+
 /// A block of another kind has no place in an answer that can be read, so the answer is refused.
 const ANSWER_BLOCK: Shape =
     Tagged("type", &[("text", TEXT_FIELDS), ("tool_use", TOOL_USE), ("thinking", THOUGHT)]);
@@ -165,7 +208,10 @@ const USAGE: &[Field] = &[
     may("cache_read_input_tokens", OPTIONAL_TOKENS),
     may("cache_creation", Either(&[Numbers, Null])),
     may("server_tool_use", Either(&[Numbers, Null])),
+    may("output_tokens_details", Either(&[Numbers, Null])),
     may("service_tier", OPTIONAL_ID),
+    may("inference_geo", OPTIONAL_ID),
+    may("speed", OPTIONAL_ID),
 ];
 
 /// The answer begins: nothing is said yet.
@@ -179,6 +225,7 @@ const STARTED_MESSAGE: &[Field] = &[
     must("content", List(&Refused("an answer begins empty"))),
     may("stop_reason", Null),
     may("stop_sequence", Null),
+    may("stop_details", Null),
     must("usage", Object(USAGE)),
     may("container", Dropped),
     may("context_management", Dropped),
@@ -200,6 +247,8 @@ const STARTED_USE: &[Field] = &[
     must("id", Text).by(Role::Assistant, Direction::Tools),
     must("name", Text).by(Role::Assistant, Direction::Tools),
     must("input", Object(&[])),
+    may("caller", CALLER),
+    may("toolset_name", OPTIONAL_ID),
 ];
 
 /// A block goes on.
@@ -233,6 +282,7 @@ pub(super) const MESSAGE_DELTA: &[Field] = &[
         Object(&[
             must("stop_reason", STOP_REASON),
             may("stop_sequence", OPTIONAL_TEXT),
+            may("stop_details", STOP_DETAILS),
             may("container", Dropped),
         ]),
     ),
@@ -246,5 +296,8 @@ const DELTA_USAGE: &[Field] = &[
     may("cache_read_input_tokens", OPTIONAL_TOKENS),
     may("cache_creation", Either(&[Numbers, Null])),
     may("server_tool_use", Either(&[Numbers, Null])),
+    may("output_tokens_details", Either(&[Numbers, Null])),
     may("service_tier", OPTIONAL_ID),
+    may("inference_geo", OPTIONAL_ID),
+    may("speed", OPTIONAL_ID),
 ];

@@ -28,7 +28,7 @@ pub(crate) const FORMAT: Format = Format {
     check: a_message_at_least,
     choices: asked_for,
     withhold: reply::withhold,
-    refusal: reply::refusal,
+    refusal: Some(reply::refusal),
     error: ApiError::to_bytes,
 };
 

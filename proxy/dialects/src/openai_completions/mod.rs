@@ -25,7 +25,7 @@ pub(crate) const FORMAT: Format = Format {
     check: a_prompt_at_least,
     choices,
     withhold,
-    refusal,
+    refusal: Some(refusal),
     error: ApiError::to_bytes,
 };
 

@@ -2,8 +2,7 @@
 //!
 //! Source of the field names: OpenAI's OpenAPI document 2.3.0, and vLLM's protocol for what it adds.
 
-use crate::dialect::{Format, Refusal};
-use crate::json::object;
+use crate::dialect::Format;
 use crate::openai_chat::tables::{
     MAX_TOKENS, NOT_GUARDED, OPTIONAL_ID, SERVERS_OWN, TEMPLATE_SWITCH, TRUNCATED, USAGE,
 };
@@ -21,7 +20,8 @@ pub(crate) const FORMAT: Format = Format {
     check: a_text_at_least,
     choices: |_| 1,
     withhold,
-    refusal,
+    // It has no words.
+    refusal: None,
     error: ApiError::to_bytes,
 };
 
@@ -72,15 +72,4 @@ fn withhold(document: &mut Json, _: &str) {
     if let Some(data) = document.pointer_mut("/data") {
         *data = Json::Array(Vec::new());
     }
-}
-
-/// The format has no words: a refused request gets an empty list.
-fn refusal(refusal: &Refusal<'_>) -> Json {
-    let usage = object([("prompt_tokens", 0.into()), ("total_tokens", 0.into())]);
-    object([
-        ("object", "list".into()),
-        ("data", Json::Array(Vec::new())),
-        ("model", refusal.model.into()),
-        ("usage", usage),
-    ])
 }
