@@ -171,7 +171,7 @@ impl From<u64> for Json {
 }
 
 /// An object with the given fields.
-pub(crate) fn object<const N: usize>(fields: [(&str, Json); N]) -> Json {
+pub(crate) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Json)>) -> Json {
     Json::Object(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
