@@ -12,6 +12,8 @@ import {
   DIRECT, GUARD, LIMITED_GUARD, LONG_BEGINNING, STORY, TRIGGER, assertUpstreamStopped, caller, test,
 } from './support.mjs';
 
+globalThis.AI_SDK_LOG_WARNINGS = false;
+
 const HELLO = 'Good morning!';
 const BAD = `Tell me, ${TRIGGER}, please.`;
 

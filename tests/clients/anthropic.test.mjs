@@ -86,11 +86,14 @@ for (const streamed of [false, true]) {
 test('the helper that runs tools', async () => {
   const asked = [];
   const weather = { ...TOOL, parse: (input) => input, run: ({ city }) => asked.push(city) && `warm in ${city}` };
-  const message = await connect().client.beta.messages.toolRunner({
+  const asker = connect();
+  // It would have the server hold the conversation, and sends all of it when that is refused.
+  const message = await asker.client.beta.messages.toolRunner({
     model: 'uses-tools', max_tokens: 1024, messages: HELLO, tools: [weather],
   });
   assert.equal(said(message), 'It is warm in Lisbon and warm in Porto.');
   assert.deepEqual(asked, ['Lisbon', 'Porto']);
+  assert.deepEqual((await asker.received()).map((entry) => entry.body.messages.length), [1, 3]);
 });
 
 test('a blocked request, plain', async () => {

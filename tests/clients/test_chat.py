@@ -392,13 +392,13 @@ def test_a_blocked_stream(guarded, asked):
     chunks = guarded.chunks(**asked, stream_options={"include_usage": True})
     assert refusal_of(chunks).startswith("Not that.")
     if asked.get("n") == 2 and reasons(chunks)[0] == "stop":
-        # The first choice was over and had left before the second began.
+        # The first choice was over and had left before the second was cut off, and with it the account of tokens.
         assert (reasons(chunks), text_of(chunks)) == (["stop", "content_filter"], "All is well.")
     else:
         assert (reasons(chunks), text_of(chunks)) == (["content_filter"] * asked.get("n", 1), "")
+        assert chunks[-1].usage.model_dump(exclude_none=True) == USAGE
     assert text_of(chunks, 1) == ""
     assert not any(choice.delta.tool_calls for chunk in chunks for choice in chunk.choices)
-    assert chunks[-1].usage.model_dump(exclude_none=True) == USAGE
     assert not any(word in repr(chunks) for word in (TRIGGER, *BLOCKED_TEXT.split()[:3]))
     assert guarded.sent == 1
 

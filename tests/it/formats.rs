@@ -235,3 +235,97 @@ async fn texts_to_be_embedded_are_judged_and_numbers_come_back() {
     assert_eq!(reply.json()["error"]["param"], "input[1]");
     assert_eq!(upstream.received().len(), before);
 }
+
+/// What Anthropic's clients send and read besides the words.
+#[tokio::test]
+async fn the_extras_of_messages_go_on_and_their_words_are_judged() {
+    let mut answer = message("I will not.");
+    answer["stop_reason"] = json!("refusal");
+    answer["stop_details"] = json!({ "type": "refusal", "category": "bio", "explanation": "why" });
+    answer["usage"]["inference_geo"] = json!("eu");
+    answer["usage"]["output_tokens_details"] = json!({ "thinking_tokens": 1 });
+    answer["content"][0] = json!({ "type": "tool_use", "id": "t", "name": "w", "input": {},
+        "caller": { "type": "direct" } });
+    let upstream = Upstream::start(Script::json(&answer)).await;
+    let guard = Guard::start(&upstream.url());
+    let ask = |word: &str, more: (&str, Value)| {
+        let mut ask = json!({ "model": "m", "max_tokens": 9, "cache_control": { "type": "ephemeral" },
+            "messages": [{ "role": "user", "content": "hi" }, { "role": "system", "content": word }],
+            "tools": [{ "name": "w", "input_schema": {}, "input_examples": [{ "a": "b" }], "strict": true,
+                "allowed_callers": ["direct"], "eager_input_streaming": true, "defer_loading": false }],
+            "output_config": { "effort": "low", "format": { "type": "json_schema", "schema": {} } },
+            "thinking": { "type": "adaptive", "display": "omitted" }, "speed": "fast", "inference_geo": "eu" });
+        *ask.pointer_mut(more.0).unwrap() = more.1;
+        ask
+    };
+    let send = async |ask: &Value| post_to(guard.address, "/v1/messages", ask).await;
+    let fine = ask("slowly", ("/speed", json!("standard")));
+    assert_eq!(send(&fine).await.json(), answer);
+    assert_eq!(upstream.last_body(), fine);
+    let before = upstream.received().len();
+    let trigger = json!("PORTCULLIS-TEST-S9");
+    for at in ["/messages/1/content", "/tools/0/input_examples/0/a", "/output_config/format/schema"]
+    {
+        let reply = send(&ask("slowly", (at, trigger.clone()))).await;
+        assert!(reply.body.contains("content_filter"), "{at}: {}", reply.body);
+    }
+    let callers = json!(["code_execution_20250825"]);
+    for (at, value) in [("/tools/0/allowed_callers", callers), ("/speed", json!("a sentence"))] {
+        let reply = send(&ask("slowly", (at, value))).await;
+        assert_eq!(reply.status, 400, "{at}: {}", reply.body);
+    }
+    assert_eq!(upstream.received().len(), before);
+    answer["stop_details"]["explanation"] = trigger;
+    upstream.play(Script::json(&answer));
+    let withheld = send(&fine).await.json();
+    assert_eq!(withheld["stop_details"], Value::Null, "{withheld}");
+    assert!(!withheld.to_string().contains("TEST-S9"));
+}
+
+#[tokio::test]
+async fn why_a_streamed_message_was_refused_is_judged_too() {
+    for (why, passes) in [("too risky", true), ("PORTCULLIS-TEST-S9", false)] {
+        let details = json!({ "type": "refusal", "category": "bio", "explanation": why });
+        let end = format!("\"stop_details\":{details},\"stop_reason\":\"refusal\"");
+        let events = message_sse(&["hm"]).replace("\"stop_reason\":\"end_turn\"", &end);
+        assert!(events.contains(why));
+        let upstream = Upstream::start(Script::sse(&events)).await;
+        let guard = Guard::start(&upstream.url());
+        let ask = json!({ "model": "m", "max_tokens": 9, "stream": true,
+            "messages": [{ "role": "user", "content": "hi" }] });
+        let reply = post_to(guard.address, "/v1/messages", &ask).await;
+        assert_eq!(reply.body.contains(why), passes, "{}", reply.body);
+        assert_eq!(reply.body.contains("Not that."), !passes, "{}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_held_upstream_is_refused_so_that_clients_send_all_of_it() {
+    let upstream = Upstream::start(Script::say("never")).await;
+    let guard = Guard::start(&upstream.url());
+    let ask = json!({ "model": "m", "max_tokens": 9, "thread": { "type": "create" },
+        "messages": [{ "role": "user", "content": "hi" }] });
+    let reply = post_to(guard.address, "/v1/messages", &ask).await;
+    let details = json!({ "error_code": "thread_unsupported_request", "unsupported": ["thread"] });
+    assert_eq!(
+        (reply.status, &reply.json()["error"]["details"]),
+        (400, &details),
+        "{}",
+        reply.body
+    );
+    assert_eq!(upstream.received(), b"");
+}
+
+#[tokio::test]
+async fn a_format_without_words_has_no_refusals_and_errors_are_named_by_their_status() {
+    let policy = policy_with("reply_as: error", "reply_as: refusal");
+    let upstream = Upstream::start(Script::status("401 Unauthorized", "{}")).await;
+    let guard = Guard::with(&upstream.url(), &policy, "");
+    let bad = json!({ "model": "m", "input": "PORTCULLIS-TEST-S9" });
+    let reply = post_to(guard.address, "/v1/embeddings", &bad).await;
+    assert_eq!((reply.status, reply.code().as_str()), (400, "content_filter"));
+    assert_eq!(upstream.received(), b"");
+    let reply = post_to(guard.address, "/v1/messages", &(FORMATS[2].ask)("hi")).await;
+    assert_eq!(reply.status, 401);
+    assert_eq!(reply.json()["error"]["type"], "authentication_error", "{}", reply.body);
+}

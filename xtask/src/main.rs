@@ -20,9 +20,9 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run every test: Rust, and the official clients against the real binary
+    /// Run every test: Rust, and real clients against the real binary
     Test {
-        /// Leave out the tests with the official Python and Node.js clients (they install packages)
+        /// Leave out the tests with the real Python and Node.js clients (they install packages)
         #[arg(long)]
         no_clients: bool,
     },

@@ -76,9 +76,15 @@ fn error(error: &ApiError) -> Vec<u8> {
     let place = error.param().map(|param| format!("{param}: ")).unwrap_or_default();
     let code = error.code().map(|code| format!(" ({code})")).unwrap_or_default();
     let message = format!("{place}{}{code}", error.message());
-    object([
-        ("type", "error".into()),
-        ("error", object([("type", kind.into()), ("message", message.as_str().into())])),
-    ])
-    .to_bytes()
+    let said = [("type", kind.into()), ("message", message.as_str().into())];
+    let details =
+        error.param().filter(|param| *param == "thread").map(|_| ("details", no_thread()));
+    object([("type", "error".into()), ("error", object(said.into_iter().chain(details)))])
+        .to_bytes()
+}
+
+/// By this, clients that would rather have the server hold the conversation know to send all of it.
+fn no_thread() -> Json {
+    let unsupported = Json::Array(vec!["thread".into()]);
+    object([("error_code", "thread_unsupported_request".into()), ("unsupported", unsupported)])
 }

@@ -34,6 +34,13 @@ pub(super) const REQUEST: &[Field] = &[
     may("speed", Either(&[Word(&["standard", "fast"]), Null])),
     may("inference_geo", OPTIONAL_ID),
     may("container", SERVERS_OWN),
+    may(
+        "thread",
+        Either(&[
+            Null,
+            Refused("the model would see messages that were not judged; send all of them"),
+        ]),
+    ),
     may("mcp_servers", Either(&[Null, Refused("what a remote tool says cannot be examined here")])),
     may(
         "context_management",
