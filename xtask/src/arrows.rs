@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "proxy-stack",
         &["classifiers-core", "policies", "proxy-audit", "proxy-dialects", "proxy-stream"],
     ),
+    ("proxy-http", &["proxy-stack"]),
     (
         "portcullis",
         &[
@@ -26,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "classifiers-starter",
             "policies",
             "proxy-audit",
+            "proxy-http",
             "proxy-stack",
         ],
     ),

@@ -18,12 +18,14 @@ mod read;
 mod record;
 mod reply;
 mod respond;
+mod routes;
 mod stack;
 mod upstream;
 
-pub use arrival::{Arrival, RequestBody};
+pub use arrival::{Arrival, HttpFault, RequestBody};
 pub use guard::{Check, Cleared, Panel};
 pub use limits::Limits;
 pub use reply::ReplyBody;
+pub use respond::unrecognised;
 pub use stack::{Gate, Parts, stack};
 pub use upstream::{Target, TargetError, Upstream};

@@ -2,6 +2,7 @@
 
 mod clearance;
 mod layer;
+mod lookup;
 mod panel;
 mod request;
 mod response;

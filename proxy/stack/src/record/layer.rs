@@ -16,13 +16,14 @@ use tower::{Layer, Service};
 use uuid::Uuid;
 
 use super::Entry;
-use crate::arrival::{Arrival, Caller, RequestBody};
+use crate::arrival::{Arrival, Caller, HttpFault, RequestBody};
 use crate::headers as names;
 use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
 
 /// A request with its open record.
 pub(crate) struct Exchange {
     pub(crate) request: http::Request<RequestBody>,
+    pub(crate) fault: Option<HttpFault>,
     pub(crate) caller: Caller,
     pub(crate) entry: Entry,
 }
@@ -74,7 +75,8 @@ where
         let caller = Caller::of(arrival.request.headers(), arrival.remote);
         let opened = self.layer.opened(&arrival, &caller);
         let entry = Entry::open(&self.layer.journal, &opened);
-        let exchange = Exchange { request: arrival.request, caller, entry: entry.clone() };
+        let Arrival { request, fault, .. } = arrival;
+        let exchange = Exchange { request, fault, caller, entry: entry.clone() };
         let reply = self.inner.call(exchange);
         Box::pin(async move {
             let Ok(reply) = reply.await;
