@@ -112,7 +112,7 @@ impl Bench {
             .header("content-type", "application/json")
             .body(body.map_err(|never: Infallible| match never {}).boxed_unsync())
             .unwrap();
-        let arrival = Arrival { request, remote: None };
+        let arrival = Arrival { request, remote: None, fault: None };
         let Ok(response) = self.gate.clone().oneshot(arrival).await;
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();

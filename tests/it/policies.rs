@@ -60,7 +60,7 @@ async fn ask(gate: &Gate) -> (String, u16) {
         .header("content-type", "application/json")
         .body(body.map_err(|never: Infallible| match never {}).boxed_unsync())
         .unwrap();
-    let Ok(response) = gate.clone().oneshot(Arrival { request, remote: None }).await;
+    let Ok(response) = gate.clone().oneshot(Arrival { request, remote: None, fault: None }).await;
     let label = response.headers()["x-guard-policy"].to_str().unwrap().to_owned();
     let status = response.status().as_u16();
     response.into_body().collect().await.unwrap();

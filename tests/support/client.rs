@@ -41,6 +41,29 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Reply {
     try_raw(address, bytes).await.expect("no response")
 }
 
+/// Sends `bytes` and is gone.
+pub async fn leave(address: SocketAddr, bytes: &[u8]) {
+    TcpStream::connect(address).await.unwrap().write_all(bytes).await.unwrap();
+}
+
+/// Sends `bytes` and reads every response, each with a `content-length`, until the other side closes.
+pub async fn raw_all(address: SocketAddr, bytes: &[u8]) -> Vec<Reply> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut received = Vec::new();
+    // A reset after the responses still leaves them.
+    let _reset = stream.read_to_end(&mut received).await;
+    let mut replies = Vec::new();
+    let mut rest = &received[..];
+    while let Some(reply) = parse(rest) {
+        let head = rest.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+        let end = head + reply.headers["content-length"].parse::<usize>().unwrap();
+        replies.push(parse(&rest[..end]).unwrap());
+        rest = &rest[end..];
+    }
+    replies
+}
+
 async fn try_raw(address: SocketAddr, bytes: &[u8]) -> Option<Reply> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     stream.write_all(bytes).await.ok()?;

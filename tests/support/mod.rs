@@ -5,8 +5,9 @@ mod client;
 mod guard;
 mod policy;
 mod upstream;
+pub mod wire;
 
-pub use client::{Reading, Reply, chat, get_events, post, post_to, raw, try_post};
+pub use client::{Reading, Reply, chat, get_events, leave, post, post_to, raw, raw_all, try_post};
 pub use guard::Guard;
 pub use policy::{POLICY, policy_with};
 pub use upstream::{

@@ -275,7 +275,7 @@ async fn connection(
     }
 }
 
-/// Reads one request with a `content-length`; `None` when the connection ends.
+/// Reads one request, with a `content-length` if it has a body; `None` when the connection ends.
 async fn request(stream: &mut TcpStream, log: &Mutex<Vec<u8>>) -> Option<()> {
     let mut bytes = Vec::new();
     loop {
@@ -285,7 +285,8 @@ async fn request(stream: &mut TcpStream, log: &Mutex<Vec<u8>>) -> Option<()> {
         log.lock().unwrap().extend_from_slice(&buffer[..count]);
         let text = String::from_utf8_lossy(&bytes).to_lowercase();
         let Some(end) = text.find("\r\n\r\n") else { continue };
-        let length = text[..end].split("content-length: ").nth(1)?.split("\r\n").next()?;
+        let length = text[..end].split("content-length: ").nth(1);
+        let length = length.map_or("0", |rest| rest.split("\r\n").next().unwrap());
         if bytes.len() >= end + 4 + length.parse::<usize>().ok()? {
             return Some(());
         }

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "proxy-stack",
         &["classifiers-core", "policies", "proxy-audit", "proxy-dialects", "proxy-stream"],
     ),
+    ("proxy-http", &["proxy-stack"]),
     (
         "portcullis",
         &[
@@ -30,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "classifiers-text",
             "policies",
             "proxy-audit",
+            "proxy-http",
             "proxy-stack",
         ],
     ),

@@ -1,37 +1,25 @@
-//! From sockets to the gate: connections, TLS, HTTP/1.1 and HTTP/2.
+//! Sockets and TLS; what is spoken over them is `proxy-http`'s.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use proxy_stack::{Arrival, Gate, ReplyBody};
+use proxy_http::Http;
+use proxy_stack::Gate;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
 
 use crate::config::Tls;
 use crate::failure::Failure;
 
-/// How long a client may take to send a request's head, or to greet in TLS.
-const HEAD_TIME: Duration = Duration::from_secs(10);
-/// The largest head of an HTTP/1.1 request, in bytes.
-const HEAD_BYTES: usize = 64 * 1024;
-/// Streams at a time on one HTTP/2 connection.
-const H2_STREAMS: u32 = 200;
-/// Resets that a client may have outstanding before its connection is closed (rapid reset, CVE-2023-44487).
-const H2_RESETS: usize = 20;
+/// How long a client may take to greet in TLS.
+const TLS_TIME: Duration = Duration::from_secs(10);
 /// Pause after `accept` failed, so that running out of file descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -63,13 +51,13 @@ impl Listener {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
-        let http = Arc::new(http());
+        let http = Http::default();
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        let (tls, http, gate) = (self.tls.clone(), Arc::clone(&http), gate.clone());
+                        let (tls, http, gate) = (self.tls.clone(), http.clone(), gate.clone());
                         let watcher = graceful.watcher();
                         connections.spawn(async move {
                             let connection = Connection { http, gate, peer: peer.ip(), watcher };
@@ -92,20 +80,8 @@ impl Listener {
     }
 }
 
-fn http() -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(H2_STREAMS)
-        .max_pending_accept_reset_streams(H2_RESETS)
-        .max_local_error_reset_streams(H2_RESETS)
-        .keep_alive_interval(Duration::from_secs(30));
-    http
-}
-
 struct Connection {
-    http: Arc<auto::Builder<TokioExecutor>>,
+    http: Http,
     gate: Gate,
     peer: IpAddr,
     watcher: hyper_util::server::graceful::Watcher,
@@ -120,7 +96,7 @@ impl Connection {
         }
         match tls {
             None => self.speak(stream).await,
-            Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await {
+            Some(tls) => match tokio::time::timeout(TLS_TIME, tls.accept(stream)).await {
                 Ok(Ok(stream)) => self.speak(stream).await,
                 Ok(Err(error)) => tracing::debug!(%error, "TLS was not established"),
                 Err(_) => tracing::debug!("TLS was not established in time"),
@@ -130,25 +106,8 @@ impl Connection {
 
     async fn speak<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: I) {
         let Self { http, gate, peer, watcher } = self;
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let mut gate = gate.clone();
-            async move { pass(&mut gate, request, peer).await }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(error = %error, "a connection ended early");
-        }
+        http.serve(stream, gate, Some(peer), Some(watcher)).await;
     }
-}
-
-async fn pass(
-    gate: &mut Gate,
-    request: Request<Incoming>,
-    peer: IpAddr,
-) -> Result<Response<ReplyBody>, Infallible> {
-    let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-    std::future::poll_fn(|context| gate.poll_ready(context)).await?;
-    gate.call(Arrival { request, remote: Some(peer) }).await
 }
 
 fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Failure> {

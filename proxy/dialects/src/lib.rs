@@ -8,7 +8,8 @@
 //! A passage that is not in the document as it stands, but is what the model may make of it (parts joined,
 //! escapes resolved), has `#` and a word after its pointer: it can be judged, but nothing can be replaced there.
 //!
-//! A wire format is a folder: its tables, and how the guard speaks in it ([`Dialect`]).
+//! A wire format is a folder: its tables, and how the guard speaks in it ([`Dialect`]). Beside them [`openai_models`],
+//! which has no text.
 
 mod answer;
 mod anthropic_messages;
@@ -19,6 +20,7 @@ mod json;
 pub mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;
+pub mod openai_models;
 mod pointer;
 #[cfg(test)]
 mod posture;

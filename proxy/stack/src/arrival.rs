@@ -20,6 +20,22 @@ pub struct Arrival {
     pub request: http::Request<RequestBody>,
     /// The peer's address, if it has one.
     pub remote: Option<IpAddr>,
+    /// Why the request must not be answered: the listener recognised it, and could not rely on the rest.
+    pub fault: Option<HttpFault>,
+}
+
+/// What is wrong with a request's bytes, before anybody asks what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpFault {
+    /// Two HTTP implementations could understand it differently, or none; says what is wrong.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The head is larger, or has more headers, than any client's.
+    #[error("the request's head is too large")]
+    HeadTooLarge,
+    /// The head did not come in time.
+    #[error("the request's head took too long to arrive")]
+    TooSlow,
 }
 
 /// Who a request is counted against. Not an authentication: whoever sends a key is its holder.

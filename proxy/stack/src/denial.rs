@@ -2,24 +2,30 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use policies::Decision;
 use proxy_dialects::{Dialect, ReadError};
+
+use crate::HttpFault;
 
 /// Why a caller does not get an answer. What a caller is told about it is in `respond`, and nowhere else.
 #[derive(Debug)]
 pub(crate) enum Denial {
     /// No such route; everything that is not listed is refused.
     UnknownRoute,
-    /// The route exists, but not with this method.
-    MethodNotAllowed,
+    /// The route exists, but only with this method.
+    MethodNotAllowed(&'static Method),
+    /// The model server does not list a model of this name.
+    UnknownModel,
     /// The request is not plain HTTP as we expect it; says what is wrong.
     BadHttp(&'static str),
     /// The body's media type or encoding is not one we read; says which are.
     UnsupportedMedia(&'static str),
+    /// The head is larger than any client's.
+    HeadTooLarge,
     /// The body is larger than this many bytes.
     TooLarge(usize),
-    /// The body took too long.
+    /// The request took too long to arrive.
     TooSlow,
     /// The body is not a request we understand.
     Malformed(ReadError),
@@ -65,6 +71,16 @@ pub(crate) enum Denial {
         /// When it pays to try again, in seconds.
         retry_after: Option<u64>,
     },
+}
+
+impl From<HttpFault> for Denial {
+    fn from(fault: HttpFault) -> Self {
+        match fault {
+            HttpFault::Malformed(why) => Self::BadHttp(why),
+            HttpFault::HeadTooLarge => Self::HeadTooLarge,
+            HttpFault::TooSlow => Self::TooSlow,
+        }
+    }
 }
 
 /// A request that the policy blocks, with what is needed to answer it.

@@ -20,14 +20,16 @@ mod read;
 mod record;
 mod reply;
 mod respond;
+mod routes;
 mod stack;
 mod upstream;
 
 pub use active::{ActivePolicy, Refused, Reloaded};
-pub use arrival::{Arrival, RequestBody};
+pub use arrival::{Arrival, HttpFault, RequestBody};
 pub use guard::{Check, Cleared, Panel};
 pub use keys::{KeyNames, fingerprint};
 pub use limits::Limits;
 pub use reply::ReplyBody;
+pub use respond::unrecognised;
 pub use stack::{Gate, Parts, stack};
 pub use upstream::{Target, TargetError, Upstream};

@@ -4,13 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, Version, header};
+use http_body::Body;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use policies::Policy;
 use proxy_audit::ReadSummary;
-use proxy_dialects::Dialect;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::arrival::{Caller, RequestBody};
@@ -19,7 +20,8 @@ use crate::headers as names;
 use crate::record::{Entry, Exchange};
 use crate::reply::Reply;
 use crate::respond::mode;
-use crate::{KeyNames, Limits};
+use crate::routes::{Posture, route};
+use crate::{HttpFault, KeyNames, Limits};
 
 /// A request that was read, with what else goes on with it.
 pub(crate) struct Asked {
@@ -29,6 +31,14 @@ pub(crate) struct Asked {
     pub(crate) policy: Policy,
     /// The language that the caller prefers, as a tag.
     pub(crate) language: Option<String>,
+    pub(crate) entry: Entry,
+}
+
+/// A question about the model server's models.
+pub(crate) struct Lookup {
+    /// About one of them; otherwise about all.
+    pub(crate) id: Option<String>,
+    pub(crate) passed: PassedHeaders,
     pub(crate) entry: Entry,
 }
 
@@ -124,8 +134,13 @@ pub(crate) struct Read<S> {
 
 impl<S> Service<Exchange> for Read<S>
 where
-    S: Service<Asked, Response = Reply, Error = Denial> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Asked, Response = Reply, Error = Denial>
+        + Service<Lookup, Response = Reply, Error = Denial>
+        + Clone
+        + Send
+        + 'static,
+    <S as Service<Asked>>::Future: Send,
+    <S as Service<Lookup>>::Future: Send,
 {
     type Response = Reply;
     type Error = Denial;
@@ -139,17 +154,30 @@ where
     fn call(&mut self, exchange: Exchange) -> Self::Future {
         let (inner, layer) = (self.inner.clone(), self.layer.clone());
         Box::pin(async move {
-            let Exchange { request, entry, caller, in_force } = exchange;
-            let dialect = check_head(&request)?;
-            let (head, body) = request.into_parts();
-            let body = read_body(body, layer.limits).await?;
-            let request = dialect.read_request(&body).map_err(Denial::Malformed)?;
-            note(&entry, &request);
-            let policy = layer.policy(&in_force.policy, &caller, &head, &request);
-            layer.note_policy(&entry, &caller, &policy);
-            let passed = PassedHeaders::of(&head.headers);
-            let language = language(&head.headers);
-            inner.oneshot(Asked { request, passed, policy, language, entry }).await
+            let Exchange { request, fault, entry, caller, in_force } = exchange;
+            if let Some(fault) = fault {
+                return Err(fault.into());
+            }
+            let posture = route(request.method(), request.uri())?;
+            check_head(&request)?;
+            let passed = PassedHeaders::of(request.headers());
+            match posture {
+                Posture::Harmless { id } => {
+                    check_empty(request.body())?;
+                    inner.oneshot(Lookup { id, passed, entry }).await
+                }
+                Posture::Guarded(dialect) => {
+                    check_media(request.headers())?;
+                    let (head, body) = request.into_parts();
+                    let body = read_body(body, layer.limits).await?;
+                    let request = dialect.read_request(&body).map_err(Denial::Malformed)?;
+                    note(&entry, &request);
+                    let policy = layer.policy(&in_force.policy, &caller, &head, &request);
+                    layer.note_policy(&entry, &caller, &policy);
+                    let language = language(&head.headers);
+                    inner.oneshot(Asked { request, passed, policy, language, entry }).await
+                }
+            }
         })
     }
 }
@@ -167,57 +195,42 @@ fn note(entry: &Entry, request: &proxy_dialects::Request) {
     });
 }
 
-/// Refuses what two HTTP implementations could understand differently, and whatever is not listed. Routes are
-/// compared with the raw path.
-fn check_head(request: &Request<RequestBody>) -> Result<Dialect, Denial> {
+/// Refuses what two HTTP implementations could understand differently. How an HTTP/1.1 message is delimited was
+/// checked before: the library hides it.
+fn check_head(request: &Request<RequestBody>) -> Result<(), Denial> {
     let (uri, headers) = (request.uri(), request.headers());
-    let dialect = Dialect::at(uri.path()).ok_or(Denial::UnknownRoute)?;
-    if *request.method() != Method::POST {
-        return Err(Denial::MethodNotAllowed);
-    }
-    if uri.query().is_some() {
-        return Err(Denial::BadHttp("this route takes no query"));
-    }
+    let host = single(headers, header::HOST);
     if request.version() <= Version::HTTP_11 {
-        check_http1(request)?;
+        if uri.authority().is_some() {
+            return Err(Denial::BadHttp("the request target must be a path"));
+        }
+        if request.version() == Version::HTTP_11 && host.is_none() {
+            return Err(Denial::BadHttp("there must be exactly one Host header"));
+        }
+    } else if headers.contains_key(header::HOST) && host != uri.authority().map(Authority::as_str) {
+        return Err(Denial::BadHttp("the Host header contradicts the authority"));
+    }
+    if headers.contains_key(header::UPGRADE) {
+        return Err(Denial::BadHttp("the connection cannot be upgraded"));
     }
     if headers.contains_key(header::AUTHORIZATION) && headers.contains_key(names::API_KEY) {
         // It would be counted by one key and served by the other.
         return Err(Denial::BadHttp("there must be one key, in Authorization or in x-api-key"));
     }
+    Ok(())
+}
+
+/// Refuses bodies that are not JSON as it stands.
+fn check_media(headers: &HeaderMap) -> Result<(), Denial> {
     let json = single(headers, header::CONTENT_TYPE).is_some_and(is_json);
     if !json {
         return Err(Denial::UnsupportedMedia("the content type must be application/json in UTF-8"));
     }
     match single(headers, header::CONTENT_ENCODING) {
-        None if !headers.contains_key(header::CONTENT_ENCODING) => Ok(dialect),
-        Some("identity") => Ok(dialect),
+        None if !headers.contains_key(header::CONTENT_ENCODING) => Ok(()),
+        Some("identity") => Ok(()),
         _ => Err(Denial::UnsupportedMedia("the body must not be compressed")),
     }
-}
-
-fn check_http1(request: &Request<RequestBody>) -> Result<(), Denial> {
-    let (uri, headers) = (request.uri(), request.headers());
-    if uri.authority().is_some() {
-        return Err(Denial::BadHttp("the request target must be a path"));
-    }
-    if request.version() == Version::HTTP_11 && single(headers, header::HOST).is_none() {
-        return Err(Denial::BadHttp("there must be exactly one Host header"));
-    }
-    if headers.contains_key(header::UPGRADE) {
-        return Err(Denial::BadHttp("the connection cannot be upgraded"));
-    }
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        let chunked =
-            single(headers, header::TRANSFER_ENCODING).is_some_and(|value| value == "chunked");
-        if !chunked || headers.contains_key(header::CONTENT_LENGTH) {
-            return Err(Denial::BadHttp("the length of the body is ambiguous"));
-        }
-    }
-    if headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
-        return Err(Denial::BadHttp("the length of the body is ambiguous"));
-    }
-    Ok(())
 }
 
 /// The value of a header that is there exactly once, if it is text.
@@ -236,6 +249,13 @@ fn is_json(content_type: &str) -> bool {
         })
 }
 
+fn check_empty(body: &RequestBody) -> Result<(), Denial> {
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    Err(Denial::BadHttp("this route takes no body"))
+}
+
 async fn read_body(body: RequestBody, limits: Limits) -> Result<Bytes, Denial> {
     tokio::time::timeout(limits.request_time, collect(body, limits.request_bytes))
         .await
@@ -243,20 +263,32 @@ async fn read_body(body: RequestBody, limits: Limits) -> Result<Bytes, Denial> {
 }
 
 async fn collect(mut body: RequestBody, limit: usize) -> Result<Bytes, Denial> {
-    let announced = http_body::Body::size_hint(&body).lower();
+    let announced = body.size_hint().lower();
     if announced > limit as u64 {
         return Err(Denial::TooLarge(limit));
     }
     let mut bytes = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Denial::BadHttp("the request body is incomplete"))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let frame = frame.map_err(|error| broken(&*error))?;
+        let Ok(data) = frame.into_data() else {
+            return Err(Denial::BadHttp("the body must not have trailers"));
+        };
         if bytes.len() + data.len() > limit {
             return Err(Denial::TooLarge(limit));
         }
         bytes.extend_from_slice(&data);
     }
     Ok(bytes.freeze())
+}
+
+/// Why a body ended early: the listener knows, or the client did not send all of it.
+fn broken(error: &(dyn std::error::Error + 'static)) -> Denial {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let fault = causes.find_map(|cause| {
+        let inner = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+        inner.downcast_ref::<HttpFault>().copied()
+    });
+    fault.map_or(Denial::BadHttp("the request body is incomplete"), Denial::from)
 }
 
 /// The first language of `Accept-Language`, if it looks like a tag.

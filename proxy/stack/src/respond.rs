@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use policies::{Policy, ReplyAs};
 use proxy_audit::{Mode, Outcome};
@@ -17,9 +17,10 @@ use tower::{Layer, Service};
 
 use crate::active::InForce;
 use crate::denial::{Block, Denial, WantsUsage};
-use crate::headers;
 use crate::record::{Entry, Exchange};
-use crate::reply::{Content, Reply};
+use crate::reply::{Content, Reply, ReplyBody};
+use crate::routes::served;
+use crate::{HttpFault, headers};
 
 /// How long a client should wait before it tries again when one of our parts is overloaded or down.
 const RETRY: Duration = Duration::from_secs(1);
@@ -207,6 +208,18 @@ impl Told {
     }
 }
 
+/// What is told where not even the request's first line could be read, so that there is nothing to record.
+#[must_use]
+pub fn unrecognised(fault: HttpFault) -> Response<ReplyBody> {
+    let told = tell(Denial::from(fault));
+    let mut response = Response::new(ReplyBody::whole(told.error.to_bytes().into(), None));
+    *response.status_mut() = told.status;
+    *response.headers_mut() = told.headers;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
 fn tell(denial: Denial) -> Told {
     match denial {
         Denial::RateLimited { limit, retry_after } => rate_limited(limit, retry_after),
@@ -241,22 +254,25 @@ fn tell(denial: Denial) -> Told {
     }
 }
 
-fn served() -> String {
-    let routes: Vec<String> =
-        Dialect::ALL.iter().map(|dialect| format!("POST /v1{}", dialect.path())).collect();
-    format!("this route is not guarded, so it is not forwarded; served here: {}", routes.join(", "))
+fn unserved() -> String {
+    format!("this route is not guarded, so it is not forwarded; served here: {}", served())
 }
 
 /// What is wrong with the request.
 fn request(denial: Denial) -> Told {
     match denial {
-        Denial::UnknownRoute => Told::refused(StatusCode::NOT_FOUND, "unknown_route", served()),
-        Denial::MethodNotAllowed => Told::refused(
+        Denial::UnknownRoute => Told::refused(StatusCode::NOT_FOUND, "unknown_route", unserved()),
+        Denial::MethodNotAllowed(method) => Told::refused(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "this route takes POST only",
+            format!("this route takes {method} only"),
         )
-        .with(header::ALLOW, HeaderValue::from_static("POST")),
+        .with(header::ALLOW, HeaderValue::from_static(method.as_str())),
+        Denial::UnknownModel => Told::refused(
+            StatusCode::NOT_FOUND,
+            "model_not_found",
+            "the model server does not list this model",
+        ),
         Denial::UnsupportedMedia(expected) => {
             Told::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", expected)
         }
@@ -268,8 +284,15 @@ fn request(denial: Denial) -> Told {
         Denial::TooSlow => Told::refused(
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",
-            "the request body took too long to arrive",
-        ),
+            "the request took too long to arrive",
+        )
+        .with(header::CONNECTION, HeaderValue::from_static("close")),
+        Denial::HeadTooLarge => Told::refused(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head_too_large",
+            "the request target or the headers are larger than any client's",
+        )
+        .with(header::CONNECTION, HeaderValue::from_static("close")),
         Denial::Malformed(error) => Told {
             error: ApiError::from(&error),
             ..Told::refused(StatusCode::BAD_REQUEST, error.code, error.message.clone())

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -20,7 +20,8 @@ use proxy_dialects::Dialect;
 use crate::Cleared;
 use crate::denial::Denial;
 use crate::headers as names;
-use crate::read::Asked;
+use crate::read::{Asked, Lookup, PassedHeaders};
+use crate::record::Entry;
 
 /// How long a connection to the upstream may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -35,6 +36,7 @@ const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
 pub struct Target {
     /// Where the requests of each format go.
     routes: Vec<(Dialect, Uri)>,
+    models: Uri,
     https: bool,
     authorization: Option<HeaderValue>,
 }
@@ -78,17 +80,18 @@ impl Target {
             path => path,
         };
         let https = uri.scheme_str() == Some("https");
-        let route = |dialect: Dialect| {
+        let below = |path: &str| {
             Uri::builder()
                 .scheme(if https { "https" } else { "http" })
                 .authority(authority.as_str())
-                .path_and_query(format!("{base}{}", dialect.path()))
+                .path_and_query(format!("{base}{path}"))
                 .build()
-                .map(|uri| (dialect, uri))
                 .map_err(|_| not_a_url())
         };
-        let routes = Dialect::ALL.into_iter().map(route).collect::<Result<_, _>>()?;
-        Ok(Self { routes, https, authorization: key.map(bearer).transpose()? })
+        let route = |dialect: Dialect| Ok((dialect, below(dialect.path())?));
+        let routes = Dialect::ALL.into_iter().map(route).collect::<Result<_, TargetError>>()?;
+        let authorization = key.map(bearer).transpose()?;
+        Ok(Self { routes, models: below("/models")?, https, authorization })
     }
 
     fn uri(&self, dialect: Dialect) -> Uri {
@@ -156,52 +159,61 @@ impl Shared {
         let mut request = Request::new(Full::new(Bytes::from(asked.request.to_bytes())));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.target.uri(asked.request.dialect());
-        let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(header::CONTENT_TYPE, json);
+        self.fill(request.headers_mut(), accept, &asked.passed, &asked.entry);
+        request
+    }
+
+    /// A request for the list of models, whichever the caller wants to know about: nothing that the caller wrote
+    /// goes into the path.
+    fn list(&self, lookup: &Lookup) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = self.target.models.clone();
+        self.fill(request.headers_mut(), "application/json", &lookup.passed, &lookup.entry);
+        request
+    }
+
+    /// The headers of every request. None of the caller's but those of [`PassedHeaders`].
+    fn fill(
+        &self,
+        headers: &mut HeaderMap,
+        accept: &'static str,
+        passed: &PassedHeaders,
+        entry: &Entry,
+    ) {
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        let authorization =
-            self.target.authorization.as_ref().or(asked.passed.authorization.as_ref());
+        let authorization = self.target.authorization.as_ref().or(passed.authorization.as_ref());
         let passed = [
             (header::AUTHORIZATION, authorization),
-            (names::API_KEY, self.callers_key(asked)),
-            (names::ANTHROPIC_VERSION, asked.passed.anthropic_version.as_ref()),
-            (names::TRACEPARENT, asked.passed.traceparent.as_ref()),
-            (names::TRACESTATE, asked.passed.tracestate.as_ref()),
+            (names::API_KEY, self.callers_key(passed)),
+            (names::ANTHROPIC_VERSION, passed.anthropic_version.as_ref()),
+            (names::TRACEPARENT, passed.traceparent.as_ref()),
+            (names::TRACESTATE, passed.tracestate.as_ref()),
         ];
         for (name, value) in passed {
             if let Some(value) = value {
                 headers.insert(name, value.clone());
             }
         }
-        if let Some(id) = names::id(asked.entry.id()) {
+        if let Some(id) = names::id(entry.id()) {
             headers.insert(names::REQUEST_ID, id);
         }
-        request
     }
 }
 
 impl Shared {
     /// Anthropic's clients send their key in a header of its own; with a key of ours it stays here.
-    fn callers_key<'a>(&self, asked: &'a Asked) -> Option<&'a HeaderValue> {
-        asked.passed.api_key.as_ref().filter(|_| self.target.authorization.is_none())
+    fn callers_key<'a>(&self, passed: &'a PassedHeaders) -> Option<&'a HeaderValue> {
+        passed.api_key.as_ref().filter(|_| self.target.authorization.is_none())
     }
 }
 
-impl Service<Cleared<Asked>> for Upstream {
-    type Response = Response<Incoming>;
-    type Error = Denial;
-    // Boxed: the client's own future is boxed already, this one adds the deadline.
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Denial>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Denial>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, cleared: Cleared<Asked>) -> Self::Future {
-        let asked = cleared.into_inner();
-        let response = self.shared.client.request(self.shared.request(&asked));
+impl Upstream {
+    fn send(&self, request: Request<Full<Bytes>>) -> Sent {
+        let response = self.shared.client.request(request);
         let time = self.shared.time;
         Box::pin(async move {
             match tokio::time::timeout(time, response).await {
@@ -214,5 +226,36 @@ impl Service<Cleared<Asked>> for Upstream {
                 Ok(Err(error)) => Err(Denial::UpstreamInvalid(format!("it broke off: {error}"))),
             }
         })
+    }
+}
+
+/// An answer to come. Boxed: the client's own future is boxed already, this one adds the deadline.
+type Sent = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Denial>> + Send>>;
+
+impl Service<Cleared<Asked>> for Upstream {
+    type Response = Response<Incoming>;
+    type Error = Denial;
+    type Future = Sent;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, cleared: Cleared<Asked>) -> Self::Future {
+        self.send(self.shared.request(&cleared.into_inner()))
+    }
+}
+
+impl Service<Cleared<Lookup>> for Upstream {
+    type Response = Response<Incoming>;
+    type Error = Denial;
+    type Future = Sent;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, cleared: Cleared<Lookup>) -> Self::Future {
+        self.send(self.shared.list(&cleared.into_inner()))
     }
 }

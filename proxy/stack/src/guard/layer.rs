@@ -46,8 +46,8 @@ impl<S> Layer<S> for GuardLayer {
 /// it would be kept waiting while a model thinks.
 #[derive(Clone)]
 pub(crate) struct Guard<S> {
-    inner: S,
-    guarding: Arc<Guarding>,
+    pub(super) inner: S,
+    pub(super) guarding: Arc<Guarding>,
 }
 
 impl<S, B> Service<Asked> for Guard<S>

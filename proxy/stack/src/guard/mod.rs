@@ -3,6 +3,7 @@
 mod clearance;
 mod language;
 mod layer;
+mod lookup;
 mod panel;
 mod request;
 mod response;

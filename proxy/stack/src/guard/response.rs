@@ -106,7 +106,7 @@ where
     }
 }
 
-fn media_type(headers: &HeaderMap) -> Result<&'static str, Denial> {
+pub(super) fn media_type(headers: &HeaderMap) -> Result<&'static str, Denial> {
     let identity = headers.get(header::CONTENT_ENCODING).is_none_or(|value| value == "identity");
     let media = headers
         .get(header::CONTENT_TYPE)
@@ -122,7 +122,7 @@ fn media_type(headers: &HeaderMap) -> Result<&'static str, Denial> {
 }
 
 /// Collects a body within limits of size and silence.
-async fn collect<B>(mut body: B, limit: usize, idle: Duration) -> Result<Vec<u8>, Denial>
+pub(super) async fn collect<B>(mut body: B, limit: usize, idle: Duration) -> Result<Vec<u8>, Denial>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -197,17 +197,18 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let retry_after = head
-        .headers
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse().ok());
+    let retry_after = retry_after(&head.headers);
     let message = match head.status.is_client_error() {
         true => explanation(guarding, asker, body).await,
         false => None,
     };
     asker.note_upstream();
     Denial::UpstreamStatus { status: head.status, message, retry_after }
+}
+
+/// When the upstream says it pays to try again, in seconds.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
 async fn explanation<B>(guarding: &Guarding, asker: &Asker, body: B) -> Option<String>

@@ -17,13 +17,14 @@ use uuid::Uuid;
 
 use super::Entry;
 use crate::active::{ActivePolicy, InForce};
-use crate::arrival::{Arrival, Caller, RequestBody};
+use crate::arrival::{Arrival, Caller, HttpFault, RequestBody};
 use crate::headers as names;
 use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
 
 /// A request with its open record.
 pub(crate) struct Exchange {
     pub(crate) request: http::Request<RequestBody>,
+    pub(crate) fault: Option<HttpFault>,
     pub(crate) caller: Caller,
     pub(crate) entry: Entry,
     /// What decides, from here to the end.
@@ -83,8 +84,8 @@ where
         let opened = self.layer.opened(&arrival, &caller);
         let entry = Entry::open(&self.layer.journal, &opened);
         let in_force = self.layer.policies.load();
-        let exchange =
-            Exchange { request: arrival.request, caller, entry: entry.clone(), in_force };
+        let Arrival { request, fault, .. } = arrival;
+        let exchange = Exchange { request, fault, caller, entry: entry.clone(), in_force };
         let reply = self.inner.call(exchange);
         Box::pin(async move {
             let Ok(reply) = reply.await;

@@ -1,0 +1,222 @@
+//! The client's side of a connection: what the HTTP library reads was looked at first.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Method, Uri};
+use proxy_stack::HttpFault;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::framing::Framing;
+use crate::head::recognise;
+
+/// How long a client may take to send a request's head.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// How an HTTP/2 connection begins (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What the library gets in place of a head that is refused, so that the refusal takes its turn among the answers.
+const IN_ITS_PLACE: &[u8] = b"POST / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+
+/// A head that was refused; there is at most one on a connection, and it is the last.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// How many requests came before it.
+    pub(crate) after: u64,
+    pub(crate) fault: HttpFault,
+    /// What was asked for, if the first line could be read.
+    pub(crate) request: Option<(Method, Uri)>,
+}
+
+/// Reads from `io` and hands on what was found to be plain HTTP/1.1, or HTTP/2.
+pub(crate) struct Wire<I> {
+    io: I,
+    /// What came and was not handed on.
+    input: Vec<u8>,
+    /// How much of it may be.
+    cleared: usize,
+    state: State,
+    /// How many heads were cleared.
+    heads: u64,
+    refused: Arc<OnceLock<Refused>>,
+    /// When the head that is awaited must be complete.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+enum State {
+    /// Which version is spoken is not yet known.
+    Start,
+    Http1(Framing),
+    /// HTTP/2 says the length of everything, and the library is strict about it.
+    Http2,
+    /// Nothing more is read.
+    Over,
+}
+
+impl<I> Wire<I> {
+    /// Over `io`. A head that cannot be accepted is put into `refused`.
+    pub(crate) fn new(io: I, refused: Arc<OnceLock<Refused>>) -> Self {
+        let (input, state) = (Vec::new(), State::Start);
+        let mut wire = Self { io, input, cleared: 0, state, heads: 0, refused, deadline: None };
+        wire.await_head();
+        wire
+    }
+
+    fn await_head(&mut self) {
+        let deadline = || Box::pin(sleep_until(Instant::now() + HEAD_TIME));
+        self.deadline.get_or_insert_with(deadline);
+    }
+
+    /// Finds out how much of the input may be handed on.
+    fn clear(&mut self) -> io::Result<()> {
+        if matches!(self.state, State::Start) {
+            if self.input.starts_with(HTTP2_PREFACE) {
+                (self.state, self.deadline) = (State::Http2, None);
+            } else if !HTTP2_PREFACE.starts_with(&self.input) {
+                self.state = State::Http1(Framing::default());
+            }
+        }
+        match &self.state {
+            State::Start => Ok(()),
+            State::Http1(_) => self.clear_http1(),
+            State::Http2 => {
+                self.cleared = self.input.len();
+                Ok(())
+            }
+            State::Over => {
+                self.input.clear();
+                Ok(())
+            }
+        }
+    }
+
+    fn clear_http1(&mut self) -> io::Result<()> {
+        while let State::Http1(framing) = &mut self.state {
+            let at_head = framing.at_head();
+            match framing.clear(self.input.get(self.cleared..).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.cleared += count;
+                    self.heads += u64::from(at_head);
+                    self.deadline = None;
+                }
+                // First what came before it; then it is found again.
+                Err(_) if self.cleared > 0 => return Ok(()),
+                Err(fault) if at_head => self.refuse(fault),
+                Err(fault) => {
+                    self.state = State::Over;
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
+                }
+            }
+        }
+        if matches!(&self.state, State::Http1(framing) if framing.at_head())
+            && self.input.len() > self.cleared
+        {
+            self.await_head();
+        }
+        Ok(())
+    }
+
+    /// Puts an empty request in place of the head, and leaves word of what was wrong with it.
+    fn refuse(&mut self, fault: HttpFault) {
+        let request = recognise(&self.input);
+        // It is set once: nothing is read after it.
+        let _first = self.refused.set(Refused { after: self.heads, fault, request });
+        self.input = IN_ITS_PLACE.to_vec();
+        self.cleared = self.input.len();
+        (self.state, self.deadline) = (State::Over, None);
+    }
+
+    fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = self.cleared.min(buffer.remaining());
+        buffer.put_slice(self.input.get(..count).unwrap_or_default());
+        self.input.drain(..count);
+        self.cleared -= count;
+    }
+
+    /// What happens when a head does not come in time: it is refused if some of it is there.
+    fn too_slow(&mut self) -> io::Result<()> {
+        if self.input.is_empty() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.refuse(HttpFault::TooSlow);
+        Ok(())
+    }
+}
+
+impl<I: AsyncRead + Unpin> Wire<I> {
+    /// Reads some; `false` at the end of the input.
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut bytes = [0; READ_BYTES];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+        self.input.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(!buffer.filled().is_empty()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        loop {
+            if wire.cleared > 0 {
+                wire.hand_on(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            wire.clear()?;
+            if wire.cleared > 0 {
+                continue;
+            }
+            match wire.poll_input(context)? {
+                Poll::Ready(true) => {}
+                // After a refusal the library must not see the end, or it would not answer.
+                Poll::Ready(false) if matches!(wire.state, State::Over) => return Poll::Pending,
+                Poll::Ready(false) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    let Some(deadline) = &mut wire.deadline else { return Poll::Pending };
+                    ready!(deadline.as_mut().poll(context));
+                    wire.too_slow()?;
+                }
+            }
+        }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}

@@ -1,0 +1,102 @@
+//! The routes that are served. Whatever is not listed here is refused.
+
+use http::{Method, Uri};
+use proxy_dialects::Dialect;
+
+use crate::denial::Denial;
+
+/// What becomes of a request for a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Posture {
+    /// `POST`: read, judged, forwarded, and the answer judged too.
+    Guarded(Dialect),
+    /// `GET`: nothing of the request goes to the model server, and only what a closed table names comes back.
+    Harmless {
+        /// The model that is asked about.
+        id: Option<String>,
+    },
+}
+
+/// The list of models.
+const MODELS: &str = "/v1/models";
+/// The longest identifier in a path, in bytes.
+const ID_BYTES: usize = 256;
+
+/// What becomes of a request. Paths are compared with the raw path: one that merely decodes to a path is not it.
+///
+/// Refused among many others, because they would take text around the guard: vLLM's `/invocations` (the same
+/// inference as under `/v1`), `/tokenize`, `/pooling`, `/score`, and every stored object of OpenAI's API.
+///
+/// # Errors
+/// When there is no such route, it takes another method, or there is a query.
+pub(crate) fn route(method: &Method, uri: &Uri) -> Result<Posture, Denial> {
+    let path = uri.path();
+    let (posture, takes) = match Dialect::at(path) {
+        Some(dialect) => (Posture::Guarded(dialect), &Method::POST),
+        None => (harmless(path).ok_or(Denial::UnknownRoute)?, &Method::GET),
+    };
+    if method != takes {
+        return Err(Denial::MethodNotAllowed(takes));
+    }
+    if uri.query().is_some() {
+        return Err(Denial::BadHttp("this route takes no query"));
+    }
+    Ok(posture)
+}
+
+fn harmless(path: &str) -> Option<Posture> {
+    let rest = path.strip_prefix(MODELS)?;
+    if rest.is_empty() {
+        return Some(Posture::Harmless { id: None });
+    }
+    let id = rest.strip_prefix('/').filter(|id| is_id(id))?;
+    Some(Posture::Harmless { id: Some(decoded(id)) })
+}
+
+/// Every route that is served, in words.
+pub(crate) fn served() -> String {
+    let guarded = Dialect::ALL.iter().map(|dialect| format!("POST /v1{}, ", dialect.path()));
+    guarded.collect::<String>() + &format!("GET {MODELS}, GET {MODELS}/{{id}}")
+}
+
+/// Whether this is an identifier as a path may carry it: letters, digits and `-._:@`, its parts separated by `/` or
+/// `%2F`, none of them made of dots alone.
+fn is_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@".contains(&byte);
+    let is_part = |part: &str| part.bytes().all(plain) && part.bytes().any(|byte| byte != b'.');
+    text.len() <= ID_BYTES && decoded(text).split('/').all(is_part)
+}
+
+/// An identifier with its slashes as they are.
+fn decoded(id: &str) -> String {
+    id.replace("%2F", "/").replace("%2f", "/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_no_paths() {
+        for id in ["m", "meta-llama/Llama-3.1-8B", "a%2Fb", "ft:gpt:org::1", "llama3.2:3b", "a@b"] {
+            assert!(is_id(id), "{id}");
+        }
+        for id in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            ".",
+            "..",
+            "a/../b",
+            "a%2F..%2Fb",
+            "a;b",
+            "%61",
+            "a%252Fb",
+            "a b",
+        ] {
+            assert!(!is_id(id), "{id}");
+        }
+    }
+}
