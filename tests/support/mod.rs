@@ -10,6 +10,6 @@ pub use client::{Reading, Reply, chat, get_events, post, post_to, raw, try_post}
 pub use guard::Guard;
 pub use policy::{POLICY, policy_with};
 pub use upstream::{
-    Script, Upstream, completion, embedding, message, message_sse, message_with_tool_sse, sse,
-    text_completion, text_sse,
+    Script, Upstream, completion, embedding, message, message_sse, message_with_tool_sse,
+    responded, responded_sse, responded_with_tool_sse, sse, text_completion, text_sse,
 };
