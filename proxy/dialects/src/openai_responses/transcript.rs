@@ -15,7 +15,7 @@ use crate::request::replace;
 /// What of a streamed answer has left, where events are numbered and repeat what others said; empty elsewhere.
 ///
 /// It knows only the texts that [`write`](Self::write) was given, so what it repeats has left before.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Transcript {
     events: u64,
     /// By the JSON pointer in the whole answer.
