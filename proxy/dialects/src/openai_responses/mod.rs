@@ -37,7 +37,7 @@ pub(crate) const FORMAT: Format = Format {
     complete,
     choices: |_| 1,
     withhold,
-    refusal,
+    refusal: Some(refusal),
     error: ApiError::to_bytes,
 };
 

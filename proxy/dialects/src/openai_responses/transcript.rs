@@ -211,7 +211,7 @@ fn part_event(
         ("type", kind.into()),
         ("item_id", id),
         ("output_index", output.into()),
-        (&index, place),
+        (index.as_str(), place),
         (name, value),
     ])
 }
