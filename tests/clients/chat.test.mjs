@@ -242,7 +242,7 @@ test('a plain request that the client aborts stops the model', async () => {
 test('what is not guarded is not forwarded', async () => {
   const asker = connect();
   for (const ask of [
-    () => asker.client.responses.create({ model: 'story', input: 'Once' }),
+    () => asker.client.responses.cancel('resp_1'),
     () => asker.client.moderations.create({ model: 'story', input: 'Once' }),
     () => asker.client.images.generate({ model: 'story', prompt: 'a gate' }),
   ]) {

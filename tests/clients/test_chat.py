@@ -445,7 +445,7 @@ def test_a_stream_that_breaks_off_is_an_error(guarded, model):
 
 
 UNKNOWN_ROUTES = {
-    "responses.create": {"model": "story", "input": "Once"},
+    "responses.cancel": {"response_id": "resp_1"},
     "moderations.create": {"model": "story", "input": "Once"},
     "images.generate": {"model": "story", "prompt": "a gate"},
 }

@@ -90,7 +90,7 @@ async fn requests_that_are_not_plain_http() {
     let json = "content-type: application/json\r\n";
     let good = "POST /v1/chat/completions HTTP/1.1";
     let cases = [
-        (request("POST /v1/responses HTTP/1.1", json), 404, "unknown_route"),
+        (request("POST /v1/responses/resp_1/cancel HTTP/1.1", json), 404, "unknown_route"),
         (request("POST /v1/%63hat/completions HTTP/1.1", json), 404, "unknown_route"),
         (request("POST /v1//chat/completions HTTP/1.1", json), 404, "unknown_route"),
         (request("POST /v1/chat/completions/ HTTP/1.1", json), 404, "unknown_route"),

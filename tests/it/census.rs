@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Guard, Script, Upstream, completion, embedding, message, post_to, text_completion,
+    Guard, Script, Upstream, completion, embedding, message, post_to, responded, text_completion,
 };
 
 const CANARY: &str = "PORTCULLIS-TEST-JAILBREAK";
@@ -44,6 +44,49 @@ fn everything_of_a_message() -> Value {
         "stop_sequences": ["one"], "stream": false, "temperature": 1, "top_p": 0.5, "top_k": 3,
         "thinking": { "type": "enabled", "budget_tokens": 1024 }, "metadata": { "user_id": "u" },
         "service_tier": "auto",
+    })
+}
+
+fn everything_of_a_response() -> Value {
+    let schema = json!({ "type": "object", "properties": { "city": { "type": "string", "description": "which" } } });
+    json!({
+        "model": "m", "instructions": "be kind",
+        "input": [
+            { "type": "message", "role": "developer", "content": "be brief", "id": "msg_0", "status": "completed" },
+            { "role": "system", "content": [{ "type": "input_text", "text": "be good" }] },
+            { "role": "user", "content": "hello" },
+            { "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "one" },
+                { "type": "input_text", "text": "two", "prompt_cache_breakpoint": { "mode": "explicit" } }] },
+            { "type": "reasoning", "id": "rs_1", "status": "completed", "encrypted_content": null,
+              "summary": [{ "type": "summary_text", "text": "hm" }],
+              "content": [{ "type": "reasoning_text", "text": "h" }] },
+            { "type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "phase": "commentary",
+              "content": [{ "type": "output_text", "text": "hi", "annotations": [], "logprobs": [] },
+                { "type": "refusal", "refusal": "no" }] },
+            { "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{\"a\":\"b\"}",
+              "namespace": "n", "status": "completed", "caller": { "type": "direct" } },
+            { "type": "function_call_output", "id": "fo_1", "call_id": "call_1", "output": "sunny", "name": "f",
+              "namespace": "n", "status": "completed" },
+            { "type": "function_call_output", "call_id": "call_1", "output": [{ "type": "input_text", "text": "w" }] },
+            { "type": "custom_tool_call", "id": "ct_1", "call_id": "call_2", "name": "g", "input": "x" },
+            { "type": "custom_tool_call_output", "id": "co_1", "call_id": "call_2", "output": "warm" },
+            { "role": "assistant", "content": "so" },
+        ],
+        "tools": [
+            { "type": "function", "name": "f", "description": "d", "parameters": schema, "output_schema": schema,
+              "strict": true, "defer_loading": false, "allowed_callers": ["direct"] },
+            { "type": "custom", "name": "g", "description": "d",
+              "format": { "type": "grammar", "syntax": "regex", "definition": "a+" } },
+        ],
+        "tool_choice": { "type": "allowed_tools", "mode": "auto", "tools": [{ "type": "function", "name": "f" }] },
+        "text": { "format": { "type": "json_schema", "name": "s", "description": "d", "schema": schema, "strict": true },
+            "verbosity": "low" },
+        "reasoning": { "mode": "standard", "effort": "low", "summary": "auto", "context": "auto" },
+        "stream": false, "stream_options": { "include_obfuscation": false }, "max_output_tokens": 5,
+        "max_tool_calls": 1, "parallel_tool_calls": true, "temperature": 1, "top_p": 0.5, "top_logprobs": 0,
+        "service_tier": "auto", "metadata": { "topic": "weather" }, "user": "u", "safety_identifier": "s",
+        "prompt_cache_key": "k", "prompt_cache_retention": "24h", "prompt_cache_options": { "mode": "implicit", "ttl": "30m" },
+        "truncation": "disabled", "include": [], "store": false, "background": false,
     })
 }
 
@@ -146,4 +189,5 @@ async fn so_it_is_in_every_other_format() {
     count("/v1/completions", everything_of_a_completion(), text_completion("ok")).await;
     count("/v1/embeddings", everything_of_an_embedding(), embedding()).await;
     count("/v1/messages", everything_of_a_message(), message("ok")).await;
+    count("/v1/responses", everything_of_a_response(), responded("ok")).await;
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Guard, POLICY, Script, Upstream, chat, completion, embedding, message, message_sse,
-    message_with_tool_sse, policy_with, post_to, sse, text_completion, text_sse,
+    message_with_tool_sse, policy_with, post_to, responded, responded_sse, responded_with_tool_sse,
+    sse, text_completion, text_sse,
 };
 
 /// One wire format: a request that says something, an answer that says something, and where to look.
@@ -27,7 +28,7 @@ struct Format {
     last: &'static str,
 }
 
-const FORMATS: [Format; 3] = [
+const FORMATS: [Format; 4] = [
     Format {
         path: "/v1/chat/completions",
         ask: |text| chat(text, false),
@@ -63,6 +64,17 @@ const FORMATS: [Format; 3] = [
         stream: message_sse,
         streamed: (&["/delta/text"], "/delta/stop_reason"),
         last: "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    },
+    Format {
+        path: "/v1/responses",
+        ask: |text| json!({ "model": "m", "input": text }),
+        answer: responded,
+        said: "/output/0/content/0/text",
+        why: "/status",
+        refusal: ("/output/0/content/0/refusal", "incomplete"),
+        stream: responded_sse,
+        streamed: (&["/delta"], "/response/status"),
+        last: "\n\n",
     },
 ];
 
@@ -142,7 +154,11 @@ async fn streams_are_released_and_cut_off_in_every_format() {
         let reply = post_to(guard.address, format.path, &ask).await;
         let (said, why) = format.joined(&reply.body);
         assert_eq!(said, "good day, the key is [REDACTED]!", "{}", reply.body);
-        assert!(["stop", "end_turn"].contains(&why.as_str().unwrap()), "{}", reply.body);
+        assert!(
+            ["stop", "end_turn", "completed"].contains(&why.as_str().unwrap()),
+            "{}",
+            reply.body
+        );
         assert!(reply.body.ends_with(format.last), "{}", reply.body);
         assert_eq!(guard.closed().pop().unwrap().outcome, Outcome::Redacted);
 
@@ -159,6 +175,23 @@ async fn streams_are_released_and_cut_off_in_every_format() {
             assert!(said.contains("Not that.") || format.path == "/v1/completions", "{case}");
             assert_eq!(guard.closed().pop().unwrap().outcome, Outcome::Blocked);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_begins_in_the_middle_does_not_leak_its_first_event() {
+    let bad = "PORTCULLIS-TEST-S12";
+    for format in &FORMATS {
+        let whole = (format.stream)(&[bad]);
+        let rest: String =
+            whole.split_inclusive("\n\n").skip_while(|event| !event.contains(bad)).collect();
+        let upstream = Upstream::start(Script::sse(&rest)).await;
+        let guard = Guard::start(&upstream.url());
+        let mut ask = (format.ask)("hello");
+        ask["stream"] = json!(true);
+        let reply = post_to(guard.address, format.path, &ask).await;
+        assert!(!reply.body.contains(bad), "{} {}", format.path, reply.body);
+        assert_eq!(guard.closed().pop().unwrap().outcome, Outcome::Blocked, "{}", reply.body);
     }
 }
 
@@ -180,6 +213,153 @@ async fn a_tool_call_of_a_streamed_message_leaves_when_all_of_it_was_judged() {
     }
 }
 
+/// The data of the events of `body`, which must be numbered without a gap.
+fn numbered(body: &str) -> Vec<Value> {
+    let data = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events: Vec<Value> = data.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let names = body.lines().filter_map(|line| line.strip_prefix("event: "));
+    for (number, (event, name)) in events.iter().zip(names).enumerate() {
+        assert_eq!(
+            (&event["sequence_number"], &event["type"]),
+            (&json!(number), &json!(name)),
+            "{body}"
+        );
+    }
+    events
+}
+
+fn of<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["type"] == format!("response.{name}")).collect()
+}
+
+#[tokio::test]
+async fn what_a_streamed_response_repeats_is_what_has_left() {
+    let upstream = Upstream::start(Script::say("")).await;
+    let guard = Guard::start(&upstream.url());
+    let ask = json!({ "model": "m", "input": "hi", "stream": true });
+    let secret = ["the key is PORTCULLIS-TEST-", "SECRET", "!"];
+    let redacted = "the key is [REDACTED]!";
+
+    upstream.play(Script::sse(&responded_sse(&secret)));
+    let reply = post_to(guard.address, "/v1/responses", &ask).await;
+    let events = numbered(&reply.body);
+    assert!(!reply.body.contains("TEST-"), "{}", reply.body);
+    assert_eq!(of(&events, "output_text.done")[0]["text"], redacted);
+    assert_eq!(of(&events, "content_part.done")[0]["part"]["text"], redacted);
+    assert_eq!(of(&events, "output_item.done")[0]["item"]["content"][0]["text"], redacted);
+    let ended = of(&events, "completed")[0];
+    assert_eq!(ended["response"]["output"][0]["content"][0]["text"], redacted);
+    assert_eq!(ended, events.last().unwrap());
+
+    // Whatever is repeated that was never said, or said otherwise.
+    let honest = responded_sse(&["good ", "day"]);
+    upstream.play(Script::sse(&honest.replace("\"good day\"", "\"PORTCULLIS-TEST-S9\"")));
+    let reply = post_to(guard.address, "/v1/responses", &ask).await;
+    assert!(!reply.body.contains("TEST-"), "{}", reply.body);
+    let ended = of(&numbered(&reply.body), "completed")[0].clone();
+    assert_eq!(ended["response"]["output"][0]["content"][0]["text"], "good day");
+
+    // What is said at the end only is judged like anything else.
+    for (text, name) in [("good day", "completed"), ("PORTCULLIS-TEST-S9", "incomplete")] {
+        let silent: String = responded_sse(&[text])
+            .split_inclusive("\n\n")
+            .filter(|event| !event.contains("output_text.delta"))
+            .collect();
+        upstream.play(Script::sse(&silent));
+        let reply = post_to(guard.address, "/v1/responses", &ask).await;
+        let events = numbered(&reply.body);
+        assert_eq!(reply.body.contains(text), name == "completed", "{}", reply.body);
+        assert_eq!(of(&events, name).len(), 1, "{}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_response_is_cut_off_in_order() {
+    let upstream = Upstream::start(Script::say("")).await;
+    let guard = Guard::start(&upstream.url());
+    let ask = json!({ "model": "m", "input": "hi", "stream": true });
+    let bad = ["It begins well. ", "PORTCULLIS-", "TEST-S9", " and goes on."];
+    let late = [vec!["All is well. "; 200], bad.to_vec()].concat();
+    upstream.play(Script::slow_sse(&responded_sse(&late)));
+    let reply = post_to(guard.address, "/v1/responses", &ask).await;
+    let events = numbered(&reply.body);
+    let ended = &events.last().unwrap()["response"];
+    assert_eq!(ended["incomplete_details"]["reason"], "content_filter", "{}", reply.body);
+    let deltas = of(&events, "output_text.delta");
+    let said: String = deltas.iter().filter_map(|event| event["delta"].as_str()).collect();
+    assert!(said.starts_with("All is well. "), "{said}");
+    // What has begun is ended with what was said of it, and the refusal has a message of its own.
+    assert_eq!(of(&events, "output_text.done")[0]["text"], said);
+    let items = of(&events, "output_item.done");
+    assert_eq!(items.iter().map(|event| &event["output_index"]).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(items[0]["item"]["status"], "incomplete");
+    assert_eq!(items[0]["item"]["content"][0]["text"], said);
+    let output = ended["output"].as_array().unwrap();
+    assert_eq!((&output[0], &output[1]), (&items[0]["item"], &items[1]["item"]));
+    assert!(output[1]["content"][0]["refusal"].as_str().unwrap().starts_with("Not that."));
+
+    for (city, passes) in [("Rome", true), ("PORTCULLIS-TEST-S9", false)] {
+        upstream.play(Script::sse(&responded_with_tool_sse(city)));
+        let reply = post_to(guard.address, "/v1/responses", &ask).await;
+        let events = numbered(&reply.body);
+        assert!(!reply.body.contains("TEST-S9"), "{}", reply.body);
+        let done = of(&events, "function_call_arguments.done");
+        assert_eq!(done.len(), usize::from(passes), "{}", reply.body);
+        if passes {
+            assert_eq!(done[0]["arguments"], "{\"city\":\"Rome\"}");
+            assert_eq!(events.last().unwrap()["response"]["output"][0]["name"], "weather");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_leaves_nothing_with_the_server_and_nothing_unread() {
+    let upstream = Upstream::start(Script::json(&responded("good day"))).await;
+    let guard = Guard::start(&upstream.url());
+    let ask = |name: &str, value: Value| {
+        let mut ask = json!({ "model": "m", "input": "hi" });
+        ask[name] = value;
+        ask
+    };
+    let reply = post_to(guard.address, "/v1/responses", &ask("store", Value::Null)).await;
+    assert_eq!(upstream.last_body()["store"], false);
+    let document = reply.json();
+    assert_eq!(
+        (&document["instructions"], &document["metadata"], &document["tools"]),
+        (&Value::Null, &json!({}), &json!([]))
+    );
+    assert_eq!(document["output"][0]["content"][0]["annotations"], json!([]));
+    let before = upstream.received().len();
+    for (name, value) in [
+        ("store", json!(true)),
+        ("background", json!(true)),
+        ("previous_response_id", json!("resp_1")),
+        ("conversation", json!("conv_1")),
+        ("prompt", json!({ "id": "pmpt_1" })),
+        ("include", json!(["reasoning.encrypted_content"])),
+        ("tools", json!([{ "type": "web_search" }])),
+        ("input", json!([{ "type": "item_reference", "id": "msg_1" }])),
+        (
+            "input",
+            json!([{ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x" }]),
+        ),
+        (
+            "input",
+            json!([{ "role": "user", "content": [{ "type": "input_image", "image_url": "data:" }] }]),
+        ),
+    ] {
+        let reply = post_to(guard.address, "/v1/responses", &ask(name, value)).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "unsupported"), "{}", reply.body);
+    }
+    assert_eq!(upstream.received().len(), before);
+    let searched = json!({ "type": "web_search_call", "id": "ws_1", "status": "completed" });
+    let mut answer = responded("good day");
+    answer["output"] = json!([searched]);
+    upstream.play(Script::json(&answer));
+    let reply = post_to(guard.address, "/v1/responses", &ask("store", json!(false))).await;
+    assert_eq!(reply.status, 502, "{}", reply.body);
+}
+
 #[tokio::test]
 async fn a_refusal_can_look_like_an_answer_in_every_format() {
     let policy = policy_with("reply_as: error", "reply_as: refusal");
@@ -189,7 +369,7 @@ async fn a_refusal_can_look_like_an_answer_in_every_format() {
         let reply = post_to(guard.address, format.path, &(format.ask)("PORTCULLIS-TEST-S9")).await;
         let document = reply.json();
         assert_eq!(reply.status, 200, "{}", reply.body);
-        let said = document.pointer(format.said).unwrap().as_str().unwrap();
+        let said = document.pointer(format.refusal.0).unwrap().as_str().unwrap();
         assert!(said.starts_with("Not that."), "{}", reply.body);
         assert_eq!(*document.pointer(format.why).unwrap(), format.refusal.1);
         let mut ask = (format.ask)("PORTCULLIS-TEST-S9");

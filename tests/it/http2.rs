@@ -44,7 +44,7 @@ async fn a_request_that_contradicts_itself_goes_nowhere() {
     let cases: Vec<(&str, Headers<'_>, Option<&str>)> = vec![
         ("another host", plus(&[("host", "other")]), Some("bad_http")),
         ("two hosts", plus(&[("host", "guard"), ("host", "guard")]), Some("bad_http")),
-        ("another path", changed(":path", "/v1/responses"), Some("unknown_route")),
+        ("another path", changed(":path", "/v1/rerank"), Some("unknown_route")),
         ("an encoded path", changed(":path", "/v1/%63hat/completions"), Some("unknown_route")),
         ("a query", changed(":path", "/v1/chat/completions?a=b"), Some("bad_http")),
         ("another method", changed(":method", "PUT"), Some("method_not_allowed")),

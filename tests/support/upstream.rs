@@ -162,6 +162,94 @@ pub fn message(text: &str) -> Value {
     })
 }
 
+/// A response in OpenAI's newer format that says `text`.
+pub fn responded(text: &str) -> Value {
+    response_of("completed", &json!([said_item("completed", &json!([output_text(text)]))]))
+}
+
+fn response_of(status: &str, output: &Value) -> Value {
+    json!({
+        "id": "resp_1", "object": "response", "created_at": 1, "status": status, "error": null,
+        "incomplete_details": null, "instructions": "be kind", "model": "m", "output": output,
+        "parallel_tool_calls": true, "metadata": { "topic": "PORTCULLIS-TEST-S9" }, "tool_choice": "auto",
+        "tools": [{ "type": "function", "name": "PORTCULLIS-TEST-S9", "parameters": {} }],
+        "temperature": 1.0, "top_p": 1.0, "text": { "format": { "type": "text" } }, "store": false,
+        "usage": { "input_tokens": 1, "input_tokens_details": { "cached_tokens": 0 }, "output_tokens": 2,
+            "output_tokens_details": { "reasoning_tokens": 0 }, "total_tokens": 3 },
+    })
+}
+
+fn said_item(status: &str, content: &Value) -> Value {
+    json!({ "id": "msg_1", "type": "message", "status": status, "role": "assistant", "content": content })
+}
+
+fn output_text(text: &str) -> Value {
+    let cited = json!({ "type": "url_citation", "url": "http://PORTCULLIS-TEST-S9", "title": "PORTCULLIS-TEST-S9" });
+    let likely = json!({ "token": "PORTCULLIS-TEST-S9", "logprob": 0 });
+    json!({ "type": "output_text", "text": text, "annotations": [cited], "logprobs": [likely] })
+}
+
+/// The same as a stream, piece by piece.
+pub fn responded_sse(pieces: &[&str]) -> String {
+    let text = output_text(&pieces.concat());
+    let place = |event: Value| {
+        let mut event = event;
+        event["item_id"] = json!("msg_1");
+        event["content_index"] = json!(0);
+        event
+    };
+    let mut events = vec![place(json!({ "type": "response.content_part.added",
+        "part": { "type": "output_text", "text": "", "annotations": [] } }))];
+    events.extend(pieces.iter().map(|piece| {
+        place(json!({ "type": "response.output_text.delta", "delta": piece, "logprobs": text["logprobs"] }))
+    }));
+    events.extend([
+        place(json!({ "type": "response.output_text.annotation.added", "annotation": text["annotations"][0] })),
+        place(json!({ "type": "response.output_text.done", "text": text["text"], "logprobs": [] })),
+        place(json!({ "type": "response.content_part.done", "part": text })),
+    ]);
+    let (begun, over) =
+        (said_item("in_progress", &json!([])), said_item("completed", &json!([text])));
+    response_events(&begun, events, &over)
+}
+
+/// A streamed response that asks a tool about the weather in `city`.
+pub fn responded_with_tool_sse(city: &str) -> String {
+    let arguments = json!({ "city": city }).to_string();
+    let call = |status: &str, arguments: &str| {
+        json!({ "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather",
+            "arguments": arguments, "status": status })
+    };
+    let (begin, end) = arguments.split_at(arguments.len() / 2);
+    let mut events: Vec<Value> = [begin, end].map(|piece| {
+        json!({ "type": "response.function_call_arguments.delta", "item_id": "fc_1", "delta": piece })
+    }).to_vec();
+    events.push(json!({ "type": "response.function_call_arguments.done", "item_id": "fc_1", "name": "weather",
+        "arguments": arguments }));
+    response_events(&call("in_progress", ""), events, &call("completed", &arguments))
+}
+
+fn response_events(begun: &Value, said: Vec<Value>, over: &Value) -> String {
+    let started = response_of("in_progress", &json!([]));
+    let mut events = vec![
+        json!({ "type": "response.created", "response": started }),
+        json!({ "type": "response.in_progress", "response": started }),
+        json!({ "type": "response.output_item.added", "item": begun }),
+    ];
+    events.extend(said);
+    events.push(json!({ "type": "response.output_item.done", "item": over }));
+    let ended = response_of("completed", &json!([over]));
+    events.push(json!({ "type": "response.completed", "response": ended }));
+    let event = |(number, mut event): (usize, Value)| {
+        event["sequence_number"] = json!(number);
+        if event.get("response").is_none() {
+            event["output_index"] = json!(0);
+        }
+        format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())
+    };
+    events.into_iter().enumerate().map(event).collect()
+}
+
 /// A whole stream that says `pieces`, with a usage chunk and `[DONE]`.
 pub fn sse(pieces: &[&str]) -> String {
     let chunk = |choices: Value, usage: Value| {

@@ -8,6 +8,7 @@ the list: a field without a posture fails it.
 """
 
 import gzip
+import re
 import sys
 
 import yaml
@@ -20,13 +21,48 @@ SCHEMAS = [
     "CreateCompletionResponse",
     "CreateEmbeddingRequest",
     "CreateEmbeddingResponse",
+    "CreateResponse",
+    "Response",
+    "ResponseOutputItemAddedEvent",
+    "ResponseOutputItemDoneEvent",
+    "ResponseContentPartAddedEvent",
+    "ResponseContentPartDoneEvent",
+    "ResponseTextDeltaEvent",
+    "ResponseTextDoneEvent",
+    "ResponseRefusalDeltaEvent",
+    "ResponseRefusalDoneEvent",
+    "ResponseFunctionCallArgumentsDeltaEvent",
+    "ResponseFunctionCallArgumentsDoneEvent",
+    "ResponseCustomToolCallInputDeltaEvent",
+    "ResponseCustomToolCallInputDoneEvent",
+    "ResponseReasoningTextDeltaEvent",
+    "ResponseReasoningTextDoneEvent",
+    "ResponseReasoningSummaryPartAddedEvent",
+    "ResponseReasoningSummaryPartDoneEvent",
+    "ResponseReasoningSummaryTextDeltaEvent",
+    "ResponseReasoningSummaryTextDoneEvent",
 ]
+
+# Tools that the server runs, their calls and what is stored there: refused by their `type`, so of no interest inside.
+REFUSED = re.compile(
+    "(FileSearch|WebSearch(Preview)?Tool|Computer|CodeInterpreter|ImageGen|LocalShell|FunctionShell|ApplyPatch|MCP|ToolSearch"
+    "|Namespace|Program|AdditionalTools|Compaction|ToolChoiceTypes|ToolChoiceMCP|Specific|FunctionToolCallOutputResource"
+    "|CustomToolCallOutputResource)"
+)
+
+# Removed or refused wherever they stand, so they are one line each.
+WHOLE = {"Annotation", "LogProb", "Prompt"}
 
 
 def leaves(document, schema, path, above):
     """Yields the path of every leaf below `schema`; `above` are the references on the way, against endless ones."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
+        if REFUSED.match(name):
+            return
+        if name in WHOLE:
+            yield path
+            return
         if name in above:
             yield path
             return

@@ -69,6 +69,12 @@ pub struct Delta {
     pub(crate) at: Arc<str>,
 }
 
+impl Delta {
+    fn place(&self) -> Place {
+        Place { at: Arc::clone(&self.at), pointer: Arc::clone(&self.channel.pointer) }
+    }
+}
+
 /// Refuses an error object in place of a chunk.
 ///
 /// # Errors
@@ -101,6 +107,22 @@ pub(crate) fn deltas(
     deltas.ok_or_else(|| ReadError::new("wrong_type", "a text stands where none can be"))
 }
 
+/// Puts the `type` first, so that [`encode_named`] finds it.
+pub(crate) fn type_first(document: &mut Json) {
+    if let Json::Object(fields) = document {
+        fields.sort_by_key(|(name, _)| name != "type");
+    }
+}
+
+/// An event whose name is what its data says it is.
+pub(crate) fn encode_named(data: &[u8]) -> Vec<u8> {
+    let kind = data
+        .strip_prefix(br#"{"type":""#)
+        .and_then(|rest| rest.split(|byte| *byte == b'"').next())
+        .unwrap_or(b"error");
+    [b"event: ", kind, b"\ndata: ", data, b"\n\n"].concat()
+}
+
 /// How the chunks of a format with choices look.
 pub(crate) struct Chunks {
     pub(crate) table: &'static [Field],
@@ -115,6 +137,8 @@ pub struct Chunk {
     pub(crate) deltas: Vec<Delta>,
     /// Where the format has no choices: what the event does to the blocks of the answer.
     pub(crate) block: Option<Block>,
+    /// Where events repeat what was said: whether this one does.
+    pub(crate) repeats: Option<bool>,
 }
 
 /// What an event does to the blocks of an answer that consists of them.
@@ -145,7 +169,7 @@ impl Chunk {
         let channel =
             |document: &Json, passage: &Passage| channel(document, passage, chunks.inside);
         let deltas = deltas(&mut document, chunks.table, channel)?;
-        Ok(Self { document, deltas, block: None })
+        Ok(Self { document, deltas, block: None, repeats: None })
     }
 
     /// The pieces of text this chunk adds, in order.
@@ -166,10 +190,11 @@ impl Chunk {
         }
     }
 
-    /// What the chunk says about the answer as a whole.
+    /// What the chunk says about the answer as a whole. No text, wherever it stands.
     #[must_use]
     pub fn envelope(&self) -> Envelope {
         let mut document = self.document.clone();
+        empty(&mut document, &self.deltas);
         if let Json::Object(fields) = &mut document {
             fields.retain(|(name, _)| &**name != "usage");
         }
@@ -181,12 +206,10 @@ impl Chunk {
     /// into it. A chunk without choices is one frame.
     #[must_use]
     pub fn into_frames(self) -> Vec<(Frame, Vec<Delta>)> {
-        let Self { mut document, mut deltas, block } = self;
-        for delta in &deltas {
-            crate::request::replace(&mut document, &delta.at, "");
-        }
+        let Self { mut document, mut deltas, block, repeats } = self;
+        empty(&mut document, &deltas);
         if let Some(block) = block {
-            let frame = Frame::of_block(document, &deltas, block);
+            let frame = Frame { repeats, ..Frame::of_block(document, &deltas, block) };
             return vec![(frame, deltas)];
         }
         let choices = match document.pointer_mut("/choices") {
@@ -218,33 +241,49 @@ impl Chunk {
     }
 }
 
+/// Takes the text of `deltas` out.
+fn empty(document: &mut Json, deltas: &[Delta]) {
+    for delta in deltas {
+        crate::request::replace(document, &delta.at, "");
+    }
+}
+
+/// Where a piece of text belongs.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// In the event.
+    pub(crate) at: Arc<str>,
+    /// In the whole answer.
+    pub(crate) pointer: Arc<str>,
+}
+
 /// What is left of a chunk, for one of its choices, when its text is taken out.
 #[derive(Debug)]
 pub struct Frame {
-    document: Json,
-    /// Where each piece of text belongs.
-    places: Vec<Arc<str>>,
+    pub(crate) document: Json,
+    pub(crate) places: Vec<Place>,
     choice: Option<u64>,
     ends: bool,
     block: Option<Block>,
+    pub(crate) repeats: Option<bool>,
 }
 
 impl Frame {
     fn of_block(document: Json, deltas: &[Delta], block: Block) -> Self {
-        let places = deltas.iter().map(|delta| Arc::clone(&delta.at)).collect();
+        let places = deltas.iter().map(Delta::place).collect();
         let ends = block == Block::Answer { ends: true };
-        Self { document, places, choice: Some(0), ends, block: Some(block) }
+        Self { document, places, choice: Some(0), ends, block: Some(block), repeats: None }
     }
 
     fn of(document: Json, deltas: &[Delta]) -> Self {
-        let places = deltas.iter().map(|delta| Arc::clone(&delta.at)).collect();
+        let places = deltas.iter().map(Delta::place).collect();
         let listed = match document.get("choices") {
             Some(Json::Array(choices)) => choices.first(),
             _ => None,
         };
         let why = listed.and_then(|choice| choice.get("finish_reason"));
         let (choice, ends) = (listed.and_then(index), why.is_some_and(|why| *why != Json::Null));
-        Self { document, places, choice, ends, block: None }
+        Self { document, places, choice, ends, block: None, repeats: None }
     }
 
     /// The choice it is about, by its `index`; none for a chunk that only carries usage.
@@ -265,11 +304,17 @@ impl Frame {
         self.block
     }
 
+    /// Whether its texts repeat what other events said.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.repeats == Some(true)
+    }
+
     /// The event's data as it goes to the client, with `texts` in their places; a place without a text stays empty.
     #[must_use]
     pub fn fill<T: AsRef<str>>(mut self, texts: impl IntoIterator<Item = T>) -> Vec<u8> {
         for (place, text) in self.places.iter().zip(texts) {
-            crate::request::replace(&mut self.document, place, text.as_ref());
+            crate::request::replace(&mut self.document, &place.at, text.as_ref());
         }
         self.document.to_bytes()
     }

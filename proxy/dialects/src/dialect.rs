@@ -5,8 +5,8 @@ use std::fmt;
 use crate::chunk::{Envelope, Event, Frame};
 use crate::table::Field;
 use crate::{
-    ApiError, Json, ReadError, anthropic_messages, openai_chat, openai_completions,
-    openai_embeddings,
+    ApiError, Json, ReadError, Transcript, anthropic_messages, openai_chat, openai_completions,
+    openai_embeddings, openai_responses,
 };
 
 /// A wire format: the tables of its messages, and how the guard speaks in it. The guard itself does not know which
@@ -23,8 +23,8 @@ pub(crate) struct Format {
     pub(crate) answer: &'static [Field],
     /// How its answers are streamed, if they are.
     pub(crate) stream: Option<StreamFormat>,
-    /// What a table cannot say about a request.
-    pub(crate) check: fn(&Json) -> Result<(), ReadError>,
+    /// What a table cannot say about a request: checks that something is asked, and says what must not be left open.
+    pub(crate) complete: fn(&mut Json) -> Result<(), ReadError>,
     /// How many choices a request asks for.
     pub(crate) choices: fn(&Json) -> u64,
     /// Takes the text out of an answer and puts a refusal in its place; usage stays.
@@ -39,8 +39,10 @@ pub(crate) struct Format {
 pub(crate) struct StreamFormat {
     /// Reads the data of an event.
     pub(crate) read: fn(&[u8]) -> Result<Event, ReadError>,
-    /// The data of the event that ends a stream.
+    /// The data of the event that ends a stream; empty where the last part of the answer does.
     pub(crate) last: &'static [u8],
+    /// Where the blocks of an answer are, as a JSON pointer, if it has some.
+    pub(crate) blocks: &'static str,
     /// The data of the events that end an answer early.
     pub(crate) cut: fn(Cut<'_>) -> Vec<Vec<u8>>,
     /// A refusal in place of a streamed answer, with a usage chunk or without: the data of each event.
@@ -60,6 +62,8 @@ pub struct Cut<'a> {
     pub text: &'a str,
     /// The upstream's own account of tokens, if it came in an event of its own.
     pub usage: Option<Frame>,
+    /// What has left.
+    pub transcript: &'a Transcript,
 }
 
 /// A choice of a streamed answer that is cut off.
@@ -100,12 +104,16 @@ impl Dialect {
     /// Anthropic's messages.
     pub const ANTHROPIC_MESSAGES: Self = Self(&anthropic_messages::FORMAT);
 
+    /// OpenAI's responses.
+    pub const OPENAI_RESPONSES: Self = Self(&openai_responses::FORMAT);
+
     /// Every one of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::OPENAI_CHAT,
         Self::OPENAI_COMPLETIONS,
         Self::OPENAI_EMBEDDINGS,
         Self::ANTHROPIC_MESSAGES,
+        Self::OPENAI_RESPONSES,
     ];
 
     /// The format that is spoken at `path`, such as `/v1/chat/completions`. Compared byte by byte: a path that merely
@@ -144,10 +152,17 @@ impl Dialect {
         (self.0.stream.as_ref().ok_or_else(unstreamed)?.read)(data)
     }
 
-    /// The data of the event that ends a stream.
+    /// The data of the event that ends a stream; empty where the last part of the answer does.
     #[must_use]
     pub fn last_event(self) -> &'static [u8] {
         self.0.stream.as_ref().map_or(b"", |stream| stream.last)
+    }
+
+    /// What the pointers of all texts of a block of a streamed answer begin with.
+    #[must_use]
+    pub fn block(self, block: u64) -> String {
+        let blocks = self.0.stream.as_ref().map_or("", |stream| stream.blocks);
+        format!("{blocks}/{block}/")
     }
 
     /// The data of the events that end a streamed answer early.

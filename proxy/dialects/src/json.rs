@@ -72,7 +72,7 @@ impl Json {
     }
 
     /// About how many bytes it takes to write this.
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         match self {
             Self::Null | Self::Bool(_) | Self::Number(_) => 8,
             Self::String(text) => text.len() + 3,

@@ -21,6 +21,7 @@ pub mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;
 pub mod openai_models;
+mod openai_responses;
 mod pointer;
 #[cfg(test)]
 mod posture;
@@ -33,5 +34,6 @@ pub use chunk::{Block, Channel, Chunk, Delta, Envelope, Event, Frame};
 pub use dialect::{Cut, CutChoice, Dialect, Refusal};
 pub use error::{ApiError, ReadError};
 pub use json::{Json, Name};
+pub use openai_responses::Transcript;
 pub use read::unescaped;
 pub use request::Request;

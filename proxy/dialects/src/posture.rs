@@ -50,7 +50,10 @@ fn in_shape(shape: &Shape, path: &[&str], found: &mut Vec<Posture>) {
             shapes.iter().for_each(|shape| in_shape(shape, path, found));
         }
         (Shape::Refused(_), _) => found.push(Posture::Refused),
-        (Shape::Dropped, _) => found.push(Posture::Removed),
+        (Shape::Having(_, shapes), _) => {
+            shapes.iter().for_each(|shape| in_shape(shape, path, found));
+        }
+        (Shape::Dropped | Shape::Emptied, _) => found.push(Posture::Removed),
         (Shape::Free, _) => found.push(Posture::Examined),
         (Shape::Numbers, [_, ..]) => found.push(Posture::Validated),
         (Shape::List(item) | Shape::Parts(item), ["[]", rest @ ..]) => in_shape(item, rest, found),
@@ -81,6 +84,7 @@ mod tests {
     use super::{Posture, of};
     use crate::dialect::Dialect;
     use crate::openai_chat::tables::CHUNK;
+    use crate::openai_responses::{KINDS, Kind};
     use crate::table::Field;
 
     /// The lists of fields that others publish; `spec/extract.py` makes the first.
@@ -96,8 +100,36 @@ mod tests {
             "CreateCompletionResponse" => Dialect::OPENAI_COMPLETIONS.0.answer,
             "CreateEmbeddingRequest" => Dialect::OPENAI_EMBEDDINGS.0.request,
             "CreateEmbeddingResponse" => Dialect::OPENAI_EMBEDDINGS.0.answer,
-            other => panic!("no table is held against {other}"),
+            "CreateResponse" => Dialect::OPENAI_RESPONSES.0.request,
+            "Response" => Dialect::OPENAI_RESPONSES.0.answer,
+            event => event_table(event),
         }
+    }
+
+    fn event_table(schema: &str) -> &'static [Field] {
+        let name = match schema {
+            "ResponseOutputItemAddedEvent" => "output_item.added",
+            "ResponseOutputItemDoneEvent" => "output_item.done",
+            "ResponseContentPartAddedEvent" => "content_part.added",
+            "ResponseContentPartDoneEvent" => "content_part.done",
+            "ResponseTextDeltaEvent" => "output_text.delta",
+            "ResponseTextDoneEvent" => "output_text.done",
+            "ResponseRefusalDeltaEvent" => "refusal.delta",
+            "ResponseRefusalDoneEvent" => "refusal.done",
+            "ResponseFunctionCallArgumentsDeltaEvent" => "function_call_arguments.delta",
+            "ResponseFunctionCallArgumentsDoneEvent" => "function_call_arguments.done",
+            "ResponseCustomToolCallInputDeltaEvent" => "custom_tool_call_input.delta",
+            "ResponseCustomToolCallInputDoneEvent" => "custom_tool_call_input.done",
+            "ResponseReasoningTextDeltaEvent" => "reasoning_text.delta",
+            "ResponseReasoningTextDoneEvent" => "reasoning_text.done",
+            "ResponseReasoningSummaryPartAddedEvent" => "reasoning_summary_part.added",
+            "ResponseReasoningSummaryPartDoneEvent" => "reasoning_summary_part.done",
+            "ResponseReasoningSummaryTextDeltaEvent" => "reasoning_summary_text.delta",
+            "ResponseReasoningSummaryTextDoneEvent" => "reasoning_summary_text.done",
+            other => panic!("no table is held against {other}"),
+        };
+        let is_it = |kind: &&Kind| kind.name.strip_prefix("response.") == Some(name);
+        KINDS.iter().find(is_it).unwrap().table
     }
 
     fn listed() -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -64,6 +64,14 @@ impl Reader {
                 Some(shape) => self.value(value, shape, voice),
                 None => Err(wrong_type(value, shape, &self.at)),
             },
+            Shape::Having(field, [with, without]) => {
+                let shape = if value.get(field).is_some() { with } else { without };
+                self.value(value, shape, voice)
+            }
+            Shape::Emptied => {
+                empty(value);
+                Ok(())
+            }
             Shape::Refused(why) => Err(ReadError::at("unsupported", &self.at, *why)),
             _ if !matches_type(value, shape) => Err(wrong_type(value, shape, &self.at)),
             Shape::Text => {
@@ -216,6 +224,11 @@ impl Reader {
                 let message = format!("`{tag}` must be one of {}", names.join(", "));
                 ReadError::at("unsupported", &child(&self.at, tag), message)
             })?;
+        // Why this kind is refused says more than which of its fields came first.
+        let kind = fields.iter().find(|field| field.name == tag);
+        if let Some(Field { shape: Shape::Refused(why), .. }) = kind {
+            return Err(ReadError::at("unsupported", &child(&self.at, tag), *why));
+        }
         self.object(value, fields, voice)
     }
 
@@ -259,6 +272,14 @@ impl Reader {
             None => self.unknown == Unknown::Drop,
         }
     }
+}
+
+fn empty(value: &mut Json) {
+    *value = match value {
+        Json::Array(_) => Json::Array(Vec::new()),
+        Json::Object(_) => Json::Object(Vec::new()),
+        _ => Json::Null,
+    };
 }
 
 fn missing(at: &str, name: &str) -> ReadError {
@@ -306,11 +327,15 @@ fn matches_type(value: &Json, shape: &Shape) -> bool {
             matches!(value, Json::String(_))
         }
         Shape::List(_) | Shape::Parts(_) => matches!(value, Json::Array(_)),
-        Shape::Numbers | Shape::Map(_) | Shape::Object(_) | Shape::Tagged(..) => {
+        Shape::Numbers
+        | Shape::Map(_)
+        | Shape::Object(_)
+        | Shape::Tagged(..)
+        | Shape::Having(..) => {
             matches!(value, Json::Object(_))
         }
         Shape::Either(shapes) => shapes.iter().any(|shape| matches_type(value, shape)),
-        Shape::Free | Shape::Dropped | Shape::Refused(_) => true,
+        Shape::Free | Shape::Dropped | Shape::Emptied | Shape::Refused(_) => true,
     }
 }
 
@@ -332,8 +357,12 @@ fn expected(shape: &Shape) -> String {
             "a string"
         }
         Shape::List(_) | Shape::Parts(_) => "an array",
-        Shape::Numbers | Shape::Map(_) | Shape::Object(_) | Shape::Tagged(..) => "an object",
-        Shape::Free | Shape::Dropped | Shape::Refused(_) => "a value",
+        Shape::Numbers
+        | Shape::Map(_)
+        | Shape::Object(_)
+        | Shape::Tagged(..)
+        | Shape::Having(..) => "an object",
+        Shape::Free | Shape::Dropped | Shape::Emptied | Shape::Refused(_) => "a value",
         Shape::Either(shapes) => {
             return shapes.iter().map(expected).collect::<Vec<_>>().join(" or ");
         }

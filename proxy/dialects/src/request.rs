@@ -24,7 +24,7 @@ impl Dialect {
         let mut document = Json::parse(body)?;
         let voice = Voice { role: Role::User, direction: Direction::Input };
         let passages = read(&mut document, self.0.request, voice, Unknown::Refuse)?;
-        (self.0.check)(&document)?;
+        (self.0.complete)(&mut document)?;
         let request = Request { dialect: self, document, passages };
         if request.is_stream() && self.0.stream.is_none() {
             let why = "this route has no streamed answers";

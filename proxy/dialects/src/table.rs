@@ -52,10 +52,14 @@ pub(crate) enum Shape {
     Tag,
     /// An object whose fields depend on the word in this field of it, which is a [`Shape::Tag`].
     Tagged(&'static str, &'static [(&'static str, &'static [Field])]),
+    /// The first of two shapes where the object has this field, the second where it has not.
+    Having(&'static str, &'static [Shape; 2]),
     /// The first of these that has the value's JSON type.
     Either(&'static [Shape]),
     /// Removed: what client libraries add to messages for themselves and no model sees.
     Dropped,
+    /// Emptied: what stands there becomes `[]`, `{}` or `null`. For what clients expect to find and must not read.
+    Emptied,
     /// Refused; the text says why.
     Refused(&'static str),
 }

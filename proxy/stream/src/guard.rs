@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proxy_dialects::{
     Block, Channel, Chunk, Cut, CutChoice, Delta, Dialect, Envelope, Event, Frame, ReadError,
+    Transcript,
 };
 
 use crate::examination::{Examination, Part};
@@ -53,6 +54,7 @@ pub struct StreamGuard {
     limit: usize,
     sse: SseDecoder,
     envelope: Option<Envelope>,
+    transcript: Transcript,
     texts: Vec<Text>,
     known: BTreeMap<Channel, usize>,
     /// By choice; what belongs to none (the usage chunk) waits for the end.
@@ -82,6 +84,7 @@ impl StreamGuard {
             limit,
             sse: SseDecoder::new(limit),
             envelope: None,
+            transcript: Transcript::new(),
             texts: Vec::new(),
             known: BTreeMap::new(),
             lanes: BTreeMap::new(),
@@ -115,9 +118,14 @@ impl StreamGuard {
                 Event::Chunk(chunk) => self.chunk(chunk, (data.len(), now))?,
                 Event::Nothing => {}
             }
+            if self.all_finished.is_some() && self.dialect.last_event().is_empty() {
+                // Nothing follows the end of the answer.
+                self.done = true;
+                return self.end();
+            }
         }
         read?;
-        if self.held + self.sse.pending() > self.limit {
+        if self.held() > self.limit {
             return Err(StreamError::TooLarge(self.limit));
         }
         Ok(())
@@ -151,10 +159,11 @@ impl StreamGuard {
         !self.ended && !full
     }
 
-    /// Bytes of the upstream's stream that are held: chunks, and events half received.
+    /// Bytes that are held: of the upstream's stream chunks and events half received, and text that has left and will be
+    /// repeated.
     #[must_use]
     pub const fn held(&self) -> usize {
-        self.held + self.sse.pending()
+        self.held + self.sse.pending() + self.transcript.size()
     }
 
     /// Characters that wait for their first verdict, of the channel with the most of them. Text that is judged only as
@@ -238,8 +247,9 @@ impl StreamGuard {
         while let Some(released) = self.next() {
             events.push(released);
         }
-        if self.is_over() && !std::mem::replace(&mut self.closed, true) {
-            events.push(self.dialect.last_event().to_vec());
+        let last = self.dialect.last_event();
+        if self.is_over() && !std::mem::replace(&mut self.closed, true) && !last.is_empty() {
+            events.push(last.to_vec());
         }
         events
     }
@@ -252,7 +262,7 @@ impl StreamGuard {
         let lanes = self.lanes.iter().filter(|(choice, _)| choice.is_some() || self.ended);
         let ready = lanes.filter_map(|(choice, lane)| Some((lane.ready(&self.texts)?, *choice)));
         let (_, choice) = ready.min()?;
-        let released = self.lanes.get_mut(&choice)?.take(&mut self.texts)?;
+        let released = self.lanes.get_mut(&choice)?.take(&mut self.texts, &mut self.transcript)?;
         self.held = self.held.saturating_sub(released.size);
         Some(released.data)
     }
@@ -291,6 +301,7 @@ impl StreamGuard {
             choices: &choices,
             text: refusal,
             usage: usage.map(|held| held.frame),
+            transcript: &self.transcript,
         })
     }
 
@@ -306,7 +317,7 @@ impl StreamGuard {
         for (frame, deltas) in frames {
             self.hold(frame, deltas, (size, now))?;
         }
-        if self.held > self.limit {
+        if self.held() > self.limit {
             return Err(StreamError::TooLarge(self.limit));
         }
         Ok(())
@@ -326,6 +337,12 @@ impl StreamGuard {
         let mut pieces = Vec::with_capacity(deltas.len());
         for Delta { channel, text, .. } in deltas {
             let number = self.text(channel, &mut lane);
+            let said = self.texts.get(number).is_some_and(|own| own.received() > 0);
+            if said && frame.repeats() {
+                // Of what is said again, nothing but what has left goes out.
+                pieces.push((number, 0));
+                continue;
+            }
             let grown = self.texts.get_mut(number).map(|own| own.grow(&text, now));
             for other in lane.texts.iter().filter(|other| **other != number) {
                 let other = self.texts.get_mut(*other);
@@ -357,7 +374,7 @@ impl StreamGuard {
 
     /// The texts of a block of the answer are over.
     fn end_block(&mut self, block: u64) {
-        let inside = format!("/content/{block}/");
+        let inside = self.dialect.block(block);
         let own = |text: &&mut Text| text.channel.pointer.starts_with(&inside);
         self.texts.iter_mut().filter(own).for_each(Text::end);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use proxy_dialects::{Block, CutChoice, Frame};
+use proxy_dialects::{Block, CutChoice, Frame, Transcript};
 
 use crate::text::Text;
 
@@ -53,7 +53,11 @@ impl Lane {
     }
 
     /// Takes the first chunk, with its text back in its place; none unless all of that may leave.
-    pub(crate) fn take(&mut self, texts: &mut [Text]) -> Option<Released> {
+    pub(crate) fn take(
+        &mut self,
+        texts: &mut [Text],
+        transcript: &mut Transcript,
+    ) -> Option<Released> {
         self.ready(texts)?;
         let Held { frame, pieces, size, .. } = self.frames.pop_front()?;
         self.begun = true;
@@ -65,7 +69,7 @@ impl Lane {
         };
         let cleared = pieces.iter().map(|&(text, length)| texts.get_mut(text)?.take(length));
         let cleared: Option<Vec<_>> = cleared.collect();
-        Some(Released { data: frame.fill(cleared?), size })
+        Some(Released { data: transcript.write(frame, cleared?), size })
     }
 }
 

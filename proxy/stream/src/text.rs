@@ -80,7 +80,7 @@ impl Text {
         }
     }
 
-    const fn received(&self) -> usize {
+    pub(crate) const fn received(&self) -> usize {
         self.start + self.kept.len()
     }
 

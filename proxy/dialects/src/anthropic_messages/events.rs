@@ -3,7 +3,7 @@
 use classifiers_core::Passage;
 
 use super::tables::{BLOCK_DELTA, BLOCK_START, BLOCK_STOP, MESSAGE_DELTA, MESSAGE_START};
-use crate::chunk::{Block, Channel, Chunk, Event, deltas, no_error};
+use crate::chunk::{Block, Channel, Chunk, Event, deltas, no_error, type_first};
 use crate::dialect::{Cut, CutChoice, Refusal};
 use crate::json::object;
 use crate::{Json, ReadError};
@@ -38,7 +38,7 @@ pub(super) fn read(data: &[u8]) -> Result<Event, ReadError> {
     let channel = |_: &Json, passage: &Passage| Some(channel(passage, index));
     let deltas = deltas(&mut document, table, channel)?;
     type_first(&mut document);
-    Ok(Event::Chunk(Chunk { document, deltas, block: Some(block) }))
+    Ok(Event::Chunk(Chunk { document, deltas, block: Some(block), repeats: None }))
 }
 
 /// Where a cited text comes from is not passed on.
@@ -56,22 +56,6 @@ fn channel(passage: &Passage, index: u64) -> Channel {
         field => format!("/content/{index}/{field}"),
     };
     Channel { choice: 0, pointer: pointer.into(), direction: passage.origin.direction }
-}
-
-/// So that [`encode`] finds it.
-fn type_first(document: &mut Json) {
-    if let Json::Object(fields) = document {
-        fields.sort_by_key(|(name, _)| name != "type");
-    }
-}
-
-/// `event: ` names what the data says it is.
-pub(super) fn encode(data: &[u8]) -> Vec<u8> {
-    let kind = data
-        .strip_prefix(br#"{"type":""#)
-        .and_then(|rest| rest.split(|byte| *byte == b'"').next())
-        .unwrap_or(b"error");
-    [b"event: ", kind, b"\ndata: ", data, b"\n\n"].concat()
 }
 
 /// Closes the block that is open, says the refusal in one of its own, and ends with the stop reason `refusal`.

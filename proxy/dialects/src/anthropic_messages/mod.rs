@@ -5,6 +5,7 @@
 mod events;
 mod tables;
 
+use crate::chunk::encode_named;
 use crate::dialect::{Format, Refusal, StreamFormat};
 use crate::json::object;
 use crate::openai_chat::a_message_at_least;
@@ -18,11 +19,12 @@ pub(crate) const FORMAT: Format = Format {
     stream: Some(StreamFormat {
         read: events::read,
         last: events::LAST,
+        blocks: "/content",
         cut: events::cut,
         refusal: events::refusal,
-        encode: events::encode,
+        encode: encode_named,
     }),
-    check: a_message_at_least,
+    complete: a_message_at_least,
     choices: |_| 1,
     withhold,
     refusal: Some(refusal),

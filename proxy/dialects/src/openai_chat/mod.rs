@@ -21,11 +21,12 @@ pub(crate) const FORMAT: Format = Format {
     stream: Some(StreamFormat {
         read: |data| read_event(data, &CHUNKS),
         last: DONE,
+        blocks: "",
         cut: reply::cut,
         refusal: reply::refusal_events,
         encode: encode_data,
     }),
-    check: a_message_at_least,
+    complete: a_message_at_least,
     choices: asked_for,
     withhold: reply::withhold,
     refusal: Some(reply::refusal),
@@ -47,7 +48,7 @@ pub(crate) fn encode_data(data: &[u8]) -> Vec<u8> {
     [b"data: ", data, b"\n\n"].concat()
 }
 
-pub(crate) fn a_message_at_least(request: &Json) -> Result<(), ReadError> {
+pub(crate) fn a_message_at_least(request: &mut Json) -> Result<(), ReadError> {
     if request.get("messages") == Some(&Json::Array(Vec::new())) {
         return Err(ReadError::at("missing_field", "/messages", "there is no message"));
     }

@@ -123,7 +123,7 @@ pub(crate) const REQUEST: &[Field] = &[
     may("stream_interval", SERVERS_OWN),
 ];
 
-const CACHE_OPTIONS: &[Field] =
+pub(crate) const CACHE_OPTIONS: &[Field] =
     &[may("mode", Word(&["implicit", "explicit"])), may("ttl", Word(&["5m", "30m", "1h", "24h"]))];
 
 /// Why some of vLLM's fields are refused, wherever they appear.
@@ -140,7 +140,8 @@ pub(crate) const TRUNCATED: Shape =
 pub(crate) const SERVERS_OWN: Shape =
     Either(&[Null, Refused("this field is for the operator of the model server")]);
 
-const REASONING_EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+pub(crate) const REASONING_EFFORTS: &[&str] =
+    &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
 pub(crate) const STREAM_OPTIONS: &[Field] =
     &[may("include_usage", OPTIONAL_BOOL), may("include_obfuscation", OPTIONAL_BOOL)];
@@ -217,7 +218,8 @@ const TEXT_PART: Shape = Tagged("type", &[("text", TEXT_PART_FIELDS)]);
 const TEXT_PART_FIELDS: &[Field] =
     &[must("type", Tag), must("text", Text), may("prompt_cache_breakpoint", CACHE_BREAKPOINT)];
 /// Where a provider's cache may cut; the model does not see it.
-const CACHE_BREAKPOINT: Shape = Either(&[Object(&[may("mode", Word(&["explicit"]))]), Null]);
+pub(crate) const CACHE_BREAKPOINT: Shape =
+    Either(&[Object(&[may("mode", Word(&["explicit"]))]), Null]);
 const USER_PART: Shape = Tagged(
     "type",
     &[

@@ -18,11 +18,12 @@ pub(crate) const FORMAT: Format = Format {
     stream: Some(StreamFormat {
         read: |data| read_event(data, &CHUNKS),
         last: DONE,
+        blocks: "",
         cut,
         refusal: refusal_events,
         encode: encode_data,
     }),
-    check: a_prompt_at_least,
+    complete: a_prompt_at_least,
     choices,
     withhold,
     refusal: Some(refusal),
@@ -32,7 +33,7 @@ pub(crate) const FORMAT: Format = Format {
 /// Chunks are answers in which a choice has a part of its text.
 const CHUNKS: Chunks = Chunks { table: tables::CHUNK, inside: None };
 
-fn a_prompt_at_least(request: &Json) -> Result<(), ReadError> {
+fn a_prompt_at_least(request: &mut Json) -> Result<(), ReadError> {
     if request.get("prompt") == Some(&Json::Array(Vec::new())) {
         return Err(ReadError::at("missing_field", "/prompt", "there is no prompt"));
     }

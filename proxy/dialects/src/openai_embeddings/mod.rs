@@ -17,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     request: REQUEST,
     answer: ANSWER,
     stream: None,
-    check: a_text_at_least,
+    complete: a_text_at_least,
     choices: |_| 1,
     withhold,
     // It has no words.
@@ -60,7 +60,7 @@ const EMBEDDING: &[Field] = &[
     must("embedding", Either(&[List(&Number(f64::MIN, f64::MAX)), Base64])),
 ];
 
-fn a_text_at_least(request: &Json) -> Result<(), ReadError> {
+fn a_text_at_least(request: &mut Json) -> Result<(), ReadError> {
     if request.get("input") == Some(&Json::Array(Vec::new())) {
         return Err(ReadError::at("missing_field", "/input", "there is no text"));
     }
