@@ -57,7 +57,8 @@ async fn text_leaves_while_the_model_still_speaks_and_its_tail_does_not() {
     let left = Instant::now();
     drop(client);
     let delay = upstream.left().await.saturating_duration_since(left);
-    assert!(delay < Duration::from_millis(100), "the model server was left after {delay:?}");
+    // Usually some milliseconds; the limit is what holds on a machine that is busy with other tests.
+    assert!(delay < Duration::from_secs(1), "the model server was left after {delay:?}");
     let closed = guard.closed_after(1).await;
     assert_eq!(closed[0].outcome, Outcome::ClientGone);
     assert!(closed[0].released_bytes > received.len() as u64);
