@@ -1,6 +1,7 @@
 //! The client's side of a connection: what the HTTP library reads was looked at first.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -152,8 +153,9 @@ impl<I> Wire<I> {
 impl<I: AsyncRead + Unpin> Wire<I> {
     /// Reads some; `false` at the end of the input.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut bytes = [0; READ_BYTES];
-        let mut buffer = ReadBuf::new(&mut bytes);
+        // Not filled with zeros first: this is done several times for every request.
+        let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
         ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
         self.input.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(!buffer.filled().is_empty()))
