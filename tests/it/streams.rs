@@ -42,6 +42,22 @@ fn begun(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn the_model_server_is_left_within_100_ms_of_the_client() {
+    // The best of some: other tests run at the same time.
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let upstream = Upstream::start(Script::Stall(begun(&story(60)))).await;
+        let guard = Guard::with(&upstream.url(), &policy("hold"), "");
+        let mut client = Reading::ask(guard.address, &chat("hi", true)).await;
+        client.until(|received| !received.is_empty()).await;
+        let left = Instant::now();
+        drop(client);
+        best = best.min(upstream.left().await.saturating_duration_since(left));
+    }
+    assert!(best < Duration::from_millis(100), "the model server was left after {best:?}");
+}
+
+#[tokio::test]
 async fn text_leaves_while_the_model_still_speaks_and_its_tail_does_not() {
     let text = story(60);
     let upstream = Upstream::start(Script::Stall(begun(&text))).await;
@@ -54,11 +70,8 @@ async fn text_leaves_while_the_model_still_speaks_and_its_tail_does_not() {
     let until = released.last().unwrap().until["/choices/0/message/content"];
     assert_eq!((released[0].action, until), (Action::Allow, received.len() as u64));
 
-    let left = Instant::now();
     drop(client);
-    let delay = upstream.left().await.saturating_duration_since(left);
-    // Usually some milliseconds; the limit is what holds on a machine that is busy with other tests.
-    assert!(delay < Duration::from_secs(1), "the model server was left after {delay:?}");
+    upstream.left().await;
     let closed = guard.closed_after(1).await;
     assert_eq!(closed[0].outcome, Outcome::ClientGone);
     assert!(closed[0].released_bytes > received.len() as u64);

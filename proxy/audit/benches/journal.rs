@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use proxy_audit::{Journal, Options, verify};
 
-#[allow(dead_code, reason = "the benchmark needs a part of it")]
+#[expect(dead_code, reason = "the benchmark needs a part of it")]
 #[path = "../tests/it/support.rs"]
 mod support;
 

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) token_ms: u64,
     /// A guard without classifiers, to see what they cost in streams:
-    /// `cargo build --release -p portcullis --features unjudged --target-dir DIR`
+    /// `RUSTFLAGS="--cfg portcullis_unjudged" cargo build --release -p portcullis --target-dir DIR`
     #[arg(long, value_name = "PATH")]
     pub(crate) unjudged: Option<PathBuf>,
     /// The guard's policy [default: the shipped one without its rate limit]
