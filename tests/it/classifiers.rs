@@ -17,7 +17,7 @@ use proxy_audit::{CheckStatus, Closed, Journal, Options, Outcome, Record};
 use proxy_stack::{
     ActivePolicy, Arrival, Check, Gate, KeyNames, Limits, Panel, Parts, Target, stack,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::support::{POLICY, Script, Upstream, chat, get_events, policy_with};
@@ -106,8 +106,12 @@ impl Bench {
     }
 
     async fn ask(&self, text: &str, stream: bool) -> (u16, String) {
-        let body = Full::new(Bytes::from(chat(text, stream).to_string()));
-        let request = Request::post("/v1/chat/completions")
+        self.ask_at("/v1/chat/completions", &chat(text, stream)).await
+    }
+
+    async fn ask_at(&self, path: &str, body: &Value) -> (u16, String) {
+        let body = Full::new(Bytes::from(body.to_string()));
+        let request = Request::post(path)
             .header("host", "guard")
             .header("content-type", "application/json")
             .body(body.map_err(|never: Infallible| match never {}).boxed_unsync())
@@ -160,6 +164,43 @@ async fn no_fault_of_a_classifier_lets_a_request_through() {
         assert!(statuses.contains(&status), "{word}: {statuses:?}");
     }
     assert_eq!(bench.upstream.received(), b"", "nothing was forwarded");
+}
+
+#[tokio::test]
+async fn no_fault_of_a_classifier_is_a_clean_bill() {
+    let messages = |text: &str| json!([{ "role": "user", "content": text }]);
+    let opened = policy_with(
+        "on_failure: { input: block, output: block, tools: block, timeout: 300ms }",
+        "on_failure: { input: allow, output: allow, tools: allow, timeout: 300ms }",
+    );
+    for policy in [POLICY, &opened] {
+        let bench = Bench::new(policy, None).await;
+        for (word, _) in FAULTS {
+            let text = format!("please {word} now");
+            let told = [
+                ("/v1/moderations", json!({ "input": ["hello", text] })),
+                ("/api/v1/text/contents", json!({ "contents": [text] })),
+                (
+                    "/v1/safety/run-shield",
+                    json!({ "shield_id": "portcullis", "messages": messages(&text) }),
+                ),
+            ];
+            for (path, body) in told {
+                let (http, body) = bench.ask_at(path, &body).await;
+                assert_eq!(
+                    (http, code(&body).as_str()),
+                    (503, "guard_unavailable"),
+                    "{path} {word}"
+                );
+                assert_eq!(bench.last().outcome, Outcome::GuardUnavailable, "{path} {word}");
+            }
+            // Who does what we say hears what the policy says.
+            let (http, body) =
+                bench.ask_at("/v1/checks", &json!({ "messages": messages(&text) })).await;
+            let status = if policy == POLICY { "blocked" } else { "passed" };
+            assert_eq!((http, body.contains(status)), (200, true), "{word}: {body}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod support;
 mod answers;
 mod bad_input;
 mod census;
+mod checks;
 mod classifiers;
 mod commands;
 mod durability;

@@ -18,6 +18,8 @@ const SERVED: [&str; 7] = [
     "GET /v1/models",
     "GET /v1/models/{model}",
 ];
+/// What is answered here: nothing of it is forwarded.
+const ANSWERED: &str = "/v1/moderations";
 /// Mutated paths that are tried; `PORTCULLIS_CENSUS` asks for more.
 const MUTATED: usize = 1_500;
 /// At a time.
@@ -64,6 +66,10 @@ async fn every_known_route_is_served_on_purpose_or_refused() {
         let reply = raw(guard.address, &request(method, target.as_bytes())).await;
         let expected = [(404, "unknown_route"), (405, "method_not_allowed"), (400, "bad_http")];
         let refused = (reply.status, &*reply.code());
+        if *path == ANSWERED {
+            assert_eq!(refused, (400, "missing_field"), "it was read: {reply:?}");
+            continue;
+        }
         assert!(expected.contains(&refused), "{method} {path}: {reply:?}");
         assert!(refused.0 != 400 || path.contains('?'), "only for its query: {method} {path}");
         if reply.status == 404 {

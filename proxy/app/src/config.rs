@@ -39,6 +39,8 @@ struct File {
     tls: Option<TlsFile>,
     instance: Option<String>,
     limits: LimitsFile,
+    /// Whether questions about texts are answered: `/v1/moderations` and the other contracts.
+    checks: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,7 +145,7 @@ impl Config {
                 .or_else(host_name)
                 .unwrap_or_else(|| "portcullis".to_owned())
                 .into(),
-            limits: limits(&file.limits),
+            limits: limits(&file.limits, file.checks),
             drain: file.limits.drain_seconds.map_or(DRAIN, Duration::from_secs),
         })
     }
@@ -179,7 +181,7 @@ impl ModelArgs {
     }
 }
 
-fn limits(file: &LimitsFile) -> Limits {
+fn limits(file: &LimitsFile, checks: Option<bool>) -> Limits {
     let base = Limits::default();
     let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
     Limits {
@@ -189,6 +191,7 @@ fn limits(file: &LimitsFile) -> Limits {
         upstream_time: seconds(file.upstream_seconds, base.upstream_time),
         upstream_idle: seconds(file.upstream_idle_seconds, base.upstream_idle),
         concurrent: file.concurrent.unwrap_or(base.concurrent),
+        checks: checks.unwrap_or(base.checks),
         keep_alive: base.keep_alive,
     }
 }

@@ -9,11 +9,12 @@
 //! escapes resolved), has `#` and a word after its pointer: it can be judged, but nothing can be replaced there.
 //!
 //! A wire format is a folder: its tables, and how the guard speaks in it ([`Dialect`]). Beside them [`openai_models`],
-//! which has no text.
+//! which has no text, and the contracts by which others ask for verdicts ([`Contract`]).
 
 mod answer;
 mod anthropic_messages;
 mod chunk;
+mod contracts;
 mod dialect;
 mod error;
 mod json;
@@ -31,6 +32,7 @@ mod table;
 
 pub use answer::Answer;
 pub use chunk::{Block, Channel, Chunk, Delta, Envelope, Event, Frame};
+pub use contracts::{Contract, Found, Inquiry, Judged, Said, Shield, shields};
 pub use dialect::{Cut, CutChoice, Dialect, Refusal};
 pub use error::{ApiError, ReadError};
 pub use json::{Json, Name};

@@ -18,6 +18,8 @@ pub(crate) enum Unknown {
     Refuse,
     /// The field is removed: a model server may send more than clients need.
     Drop,
+    /// Every key and string in it is examined: whoever asks for a verdict may ask about more than we know of.
+    Examine,
 }
 
 /// Reads `document` as an object with `fields`; texts are spoken by `voice` unless a field says otherwise.
@@ -33,6 +35,18 @@ pub(crate) fn read(
 ) -> Result<Vec<Passage>, ReadError> {
     let mut reader = Reader { unknown, at: String::new(), passages: Vec::new() };
     reader.object(document, fields, voice)?;
+    Ok(reader.passages)
+}
+
+/// The same for a document of any `shape`.
+pub(crate) fn read_shape(
+    document: &mut Json,
+    shape: &'static Shape,
+    voice: Voice,
+    unknown: Unknown,
+) -> Result<Vec<Passage>, ReadError> {
+    let mut reader = Reader { unknown, at: String::new(), passages: Vec::new() };
+    reader.value(document, shape, voice)?;
     Ok(reader.passages)
 }
 
@@ -129,7 +143,7 @@ impl Reader {
     /// those in answers are made by the server, not by its model.
     fn id(&mut self, value: &Json, voice: Voice) {
         match self.unknown {
-            Unknown::Refuse => self.text(value, voice),
+            Unknown::Refuse | Unknown::Examine => self.text(value, voice),
             Unknown::Drop => {}
         }
     }
@@ -257,6 +271,9 @@ impl Reader {
             }
             result = self.at(Step::Key(name), |reader| match field {
                 Some(field) => reader.value(value, &field.shape, field.voice.unwrap_or(voice)),
+                None if reader.unknown == Unknown::Examine => {
+                    reader.value(value, &Shape::Free, voice)
+                }
                 None => Err(unknown_field(&reader.at)),
             });
             true

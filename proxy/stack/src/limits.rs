@@ -17,6 +17,8 @@ pub struct Limits {
     pub upstream_idle: Duration,
     /// How many exchanges may be under way; a streamed answer counts until its last byte.
     pub concurrent: usize,
+    /// Whether questions about texts are answered (`/v1/moderations` and the other contracts).
+    pub checks: bool,
     /// How often a client that waits for a streamed answer hears that the connection lives.
     pub keep_alive: Duration,
 }
@@ -30,6 +32,7 @@ impl Default for Limits {
             upstream_time: Duration::from_secs(600),
             upstream_idle: Duration::from_secs(120),
             concurrent: 4096,
+            checks: true,
             keep_alive: Duration::from_secs(10),
         }
     }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use classifiers_core::Passage;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, Version, header};
 use http_body::Body;
@@ -11,7 +12,8 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use policies::Policy;
-use proxy_audit::ReadSummary;
+use proxy_audit::{Outcome, ReadSummary};
+use proxy_dialects::{Inquiry, shields};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::arrival::{Caller, RequestBody};
@@ -20,7 +22,7 @@ use crate::headers as names;
 use crate::record::{Entry, Exchange};
 use crate::reply::Reply;
 use crate::respond::mode;
-use crate::routes::{Posture, route};
+use crate::routes::{HARMLESS, Posture, route};
 use crate::{HttpFault, KeyNames, Limits};
 
 /// A request that was read, with what else goes on with it.
@@ -39,6 +41,16 @@ pub(crate) struct Lookup {
     /// About one of them; otherwise about all.
     pub(crate) id: Option<String>,
     pub(crate) passed: PassedHeaders,
+    pub(crate) entry: Entry,
+}
+
+/// A question about texts.
+pub(crate) struct Inquired {
+    pub(crate) inquiry: Inquiry,
+    /// The policy as it applies to this request.
+    pub(crate) policy: Policy,
+    /// The language that the caller prefers, as a tag.
+    pub(crate) language: Option<String>,
     pub(crate) entry: Entry,
 }
 
@@ -86,7 +98,7 @@ impl ReadLayer {
         policy: &Policy,
         caller: &Caller,
         head: &http::request::Parts,
-        request: &proxy_dialects::Request,
+        model: Option<&str>,
     ) -> Policy {
         let header = |name: &str| {
             let mut values = head.headers.get_all(name).iter();
@@ -96,7 +108,7 @@ impl ReadLayer {
         };
         let facts = policies::Request {
             key: self.keys.name(caller.key()),
-            model: Some(request.model()),
+            model,
             path: Some(head.uri.path()),
             header: &header,
         };
@@ -136,11 +148,13 @@ impl<S> Service<Exchange> for Read<S>
 where
     S: Service<Asked, Response = Reply, Error = Denial>
         + Service<Lookup, Response = Reply, Error = Denial>
+        + Service<Inquired, Response = Reply, Error = Denial>
         + Clone
         + Send
         + 'static,
     <S as Service<Asked>>::Future: Send,
     <S as Service<Lookup>>::Future: Send,
+    <S as Service<Inquired>>::Future: Send,
 {
     type Response = Reply;
     type Error = Denial;
@@ -158,7 +172,7 @@ where
             if let Some(fault) = fault {
                 return Err(fault.into());
             }
-            let posture = route(request.method(), request.uri())?;
+            let posture = route(request.method(), request.uri(), layer.limits.checks)?;
             check_head(&request)?;
             let passed = PassedHeaders::of(request.headers());
             match posture {
@@ -171,27 +185,44 @@ where
                     let (head, body) = request.into_parts();
                     let body = read_body(body, layer.limits).await?;
                     let request = dialect.read_request(&body).map_err(Denial::Malformed)?;
-                    note(&entry, &request);
-                    let policy = layer.policy(&in_force.policy, &caller, &head, &request);
+                    note(&entry, request.passages(), Some(request.model()));
+                    entry.note(|closed| closed.stream = request.is_stream());
+                    let model = Some(request.model());
+                    let policy = layer.policy(&in_force.policy, &caller, &head, model);
                     layer.note_policy(&entry, &caller, &policy);
                     let language = language(&head.headers);
                     inner.oneshot(Asked { request, passed, policy, language, entry }).await
+                }
+                Posture::Checked(contract) => {
+                    check_media(request.headers())?;
+                    let (head, body) = request.into_parts();
+                    let body = read_body(body, layer.limits).await?;
+                    let inquiry = contract.read(&body).map_err(Denial::Malformed)?;
+                    note(&entry, inquiry.passages(), inquiry.model());
+                    let policy = layer.policy(&in_force.policy, &caller, &head, inquiry.model());
+                    layer.note_policy(&entry, &caller, &policy);
+                    let language = language(&head.headers);
+                    inner.oneshot(Inquired { inquiry, policy, language, entry }).await
+                }
+                Posture::Shields(which) => {
+                    check_empty(request.body())?;
+                    entry.note(|closed| closed.reason = Some(HARMLESS.into()));
+                    let list = shields(which, in_force.policy.label());
+                    Ok(Reply::json(list, Outcome::Allowed))
                 }
             }
         })
     }
 }
 
-fn note(entry: &Entry, request: &proxy_dialects::Request) {
-    let passages = request.passages();
+fn note(entry: &Entry, passages: &[Passage], model: Option<&str>) {
     let read = ReadSummary {
         passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
         bytes: passages.iter().map(|passage| passage.text.len() as u64).sum(),
     };
     entry.note(|closed| {
         closed.read = read;
-        closed.stream = request.is_stream();
-        closed.model = Some(request.model().to_owned().into());
+        closed.model = model.map(|model| model.to_owned().into());
     });
 }
 

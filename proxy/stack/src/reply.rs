@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use proxy_audit::Outcome;
 use proxy_dialects::Dialect;
@@ -22,6 +22,16 @@ pub(crate) struct Reply {
     pub(crate) content: Content,
     /// Held until the last byte has left, so that slow answers count as under way.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Reply {
+    /// All of an answer at once: a document of JSON.
+    pub(crate) fn json(bytes: impl Into<Bytes>, outcome: Outcome) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let content = Content::Whole(bytes.into(), outcome);
+        Self { status: StatusCode::OK, headers, content, permit: None }
+    }
 }
 
 /// The body of a reply, now or later.

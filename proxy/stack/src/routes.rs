@@ -1,7 +1,7 @@
 //! The routes that are served. Whatever is not listed here is refused.
 
 use http::{Method, Uri};
-use proxy_dialects::Dialect;
+use proxy_dialects::{Contract, Dialect, Shield};
 
 use crate::denial::Denial;
 
@@ -15,25 +15,35 @@ pub(crate) enum Posture {
         /// The model that is asked about.
         id: Option<String>,
     },
+    /// `POST`: texts that somebody asks about are judged, and that is the answer.
+    Checked(Contract),
+    /// `GET`: what there is to ask.
+    Shields(Shield),
 }
+
+/// What the record says about why nothing was judged.
+pub(crate) const HARMLESS: &str = "harmless_route";
 
 /// The list of models.
 const MODELS: &str = "/v1/models";
 /// The longest identifier in a path, in bytes.
 const ID_BYTES: usize = 256;
 
-/// What becomes of a request. Paths are compared with the raw path: one that merely decodes to a path is not it.
+/// What becomes of a request; `checks` says whether questions about texts are answered. Paths are compared with the raw path: one that merely decodes to a path is not it.
 ///
 /// Refused among many others, because they would take text around the guard: vLLM's `/invocations` (the same
 /// inference as under `/v1`), `/tokenize`, `/pooling`, `/score`, and every stored object of OpenAI's API.
 ///
 /// # Errors
 /// When there is no such route, it takes another method, or there is a query.
-pub(crate) fn route(method: &Method, uri: &Uri) -> Result<Posture, Denial> {
+pub(crate) fn route(method: &Method, uri: &Uri, checks: bool) -> Result<Posture, Denial> {
     let path = uri.path();
-    let (posture, takes) = match Dialect::at(path) {
-        Some(dialect) => (Posture::Guarded(dialect), &Method::POST),
-        None => (harmless(path).ok_or(Denial::UnknownRoute)?, &Method::GET),
+    let guarded = Dialect::at(path).map(Posture::Guarded).or_else(|| harmless(path));
+    let posture =
+        guarded.or_else(|| checks.then(|| check(path)).flatten()).ok_or(Denial::UnknownRoute)?;
+    let takes = match posture {
+        Posture::Guarded(_) | Posture::Checked(_) => &Method::POST,
+        Posture::Harmless { .. } | Posture::Shields(_) => &Method::GET,
     };
     if method != takes {
         return Err(Denial::MethodNotAllowed(takes));
@@ -53,7 +63,17 @@ fn harmless(path: &str) -> Option<Posture> {
     Some(Posture::Harmless { id: Some(decoded(id)) })
 }
 
-/// Every route that is served, in words.
+fn check(path: &str) -> Option<Posture> {
+    let checked = Contract::at(path).map(Posture::Checked);
+    checked.or_else(|| Shield::at(path).map(Posture::Shields))
+}
+
+/// Whether somebody at this path may ask about texts of many others.
+pub(crate) fn is_check(path: &str) -> bool {
+    check(path).is_some()
+}
+
+/// Every route to the model server, in words.
 pub(crate) fn served() -> String {
     let guarded = Dialect::ALL.iter().map(|dialect| format!("POST /v1{}, ", dialect.path()));
     guarded.collect::<String>() + &format!("GET {MODELS}, GET {MODELS}/{{id}}")

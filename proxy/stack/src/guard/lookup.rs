@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use http_body::Body;
 use proxy_audit::Outcome;
 use proxy_dialects::openai_models::Models;
@@ -16,7 +16,8 @@ use super::response::{collect, media_type, retry_after};
 use crate::denial::Denial;
 use crate::read::Lookup;
 use crate::record::milliseconds;
-use crate::reply::{Content, Reply};
+use crate::reply::Reply;
+use crate::routes::HARMLESS;
 
 /// The largest list that is read, in bytes: some ten thousand models.
 const LIST_BYTES: usize = 2 << 20;
@@ -61,9 +62,6 @@ where
     }
 }
 
-/// What the record says about why nothing was judged.
-const HARMLESS: &str = "harmless_route";
-
 /// The list in `bytes`, or the one model of it that was asked for.
 fn found(bytes: &[u8], id: Option<&str>) -> Result<Reply, Denial> {
     let models =
@@ -72,8 +70,5 @@ fn found(bytes: &[u8], id: Option<&str>) -> Result<Reply, Denial> {
         None => models.to_bytes(),
         Some(id) => models.one(id).ok_or(Denial::UnknownModel)?,
     };
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let content = Content::Whole(bytes.into(), Outcome::Allowed);
-    Ok(Reply { status: StatusCode::OK, headers, content, permit: None })
+    Ok(Reply::json(bytes, Outcome::Allowed))
 }

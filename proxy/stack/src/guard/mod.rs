@@ -1,5 +1,6 @@
 //! The guard: nothing passes it, in either direction, without a verdict and a decision.
 
+mod check;
 mod clearance;
 mod language;
 mod layer;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use classifiers_core::Passage;
 use policies::{Action, Because, Decision, Evidence, Policy, decide};
 use proxy_audit::{Outcome, Ruling, Text, Verdict};
+use proxy_dialects::Found;
 
 use super::panel::Keep;
 use super::{Panel, language};
@@ -20,7 +21,17 @@ pub(super) struct Ruled {
 
 /// Asks the panel about `passages` and decides.
 pub(super) async fn rule(panel: &Panel, policy: &Policy, passages: &[Passage]) -> Ruled {
-    let mut judgement = panel.ask(passages, policy, Keep::WhatCounts).await;
+    rule_keeping(panel, policy, passages, Keep::WhatCounts).await
+}
+
+/// The same, and keeps what somebody wants to know who asks for more than a decision.
+pub(super) async fn rule_keeping(
+    panel: &Panel,
+    policy: &Policy,
+    passages: &[Passage],
+    keep: Keep,
+) -> Ruled {
+    let mut judgement = panel.ask(passages, policy, keep).await;
     if policy.asks_for_languages() {
         judgement.evidence.languages = language::spoken(passages, policy);
     }
@@ -43,6 +54,23 @@ impl Ruled {
             .filter(|seen| seen.category == *category)
             .max_by(|a, b| a.score.total_cmp(&b.score))
             .map(|seen| seen.at.to_string())
+    }
+
+    /// Whether a check gave no verdict about some of it.
+    pub(super) fn is_incomplete(&self) -> bool {
+        !self.evidence.failures.is_empty()
+    }
+
+    /// What was found, and whether `policy` cares.
+    pub(super) fn found(&self, policy: &Policy) -> Vec<Found> {
+        let found = self.evidence.observations.iter().map(|seen| Found {
+            category: seen.category,
+            score: seen.score,
+            counts: policy.counts(seen.category, seen.direction, &seen.classifier, seen.score),
+            at: Arc::clone(&seen.at),
+            span: seen.span.clone(),
+        });
+        found.collect()
     }
 
     /// The texts to be changed: pointer, and what is to be cut out there.

@@ -10,6 +10,7 @@ use tower::{Layer, Service};
 use super::accounts::Used;
 use crate::denial::Denial;
 use crate::record::Exchange;
+use crate::routes::is_check;
 
 /// About how many bytes of text a token stands for: the model server may count otherwise, or not at all.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -50,7 +51,12 @@ where
             return Either::Right(ready(Err(denial)));
         }
         let caller = exchange.caller.clone();
-        exchange.entry.when_closed(move |closed| accounts.settle(&caller, used(closed)));
+        // Who asks on behalf of many is not the one who is blocked.
+        let asks = is_check(exchange.request.uri().path());
+        exchange.entry.when_closed(move |closed| {
+            let used = used(closed);
+            accounts.settle(&caller, Used { blocked: used.blocked && !asks, ..used });
+        });
         Either::Left(self.inner.call(exchange))
     }
 }

@@ -1,0 +1,111 @@
+//! LiteLLM's generic guardrail (`POST /beta/litellm_basic_guardrail_api`).
+//!
+//! Source of the field names: LiteLLM 1.106 (`types/proxy/guardrails/guardrail_hooks/generic_guardrail_api.py`).
+//! LiteLLM shows every text twice: in `texts`, which may be rewritten, and with its role in `structured_messages`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use classifiers_core::{Direction, Origin, Passage, Role};
+
+use super::messages::MESSAGES;
+use super::{Answering, Arranged, Form, Said};
+use crate::json::object;
+use crate::openai_chat::tables::MEDIA;
+use crate::table::{Field, Shape, may, must};
+use crate::{Json, ReadError};
+
+use Shape::{Dropped, Either, Free, List, Null, Tag, Tagged, Text};
+
+pub(super) const FORM: Form = Form {
+    name: "litellm_guardrail",
+    path: "/beta/litellm_basic_guardrail_api",
+    question: Tagged("input_type", &[("request", REQUEST), ("response", RESPONSE)]),
+    arrange,
+    answer,
+    gives_back: |_, at| at.starts_with(TEXTS_AT),
+    enforced: true,
+};
+
+/// Where the texts are that may be rewritten.
+const TEXTS_AT: &str = "/texts/";
+
+const TEXTS: Shape = Either(&[List(&Text), Null]);
+const IMAGES: Shape = Either(&[List(&MEDIA), Null]);
+const HISTORY: Shape = Either(&[MESSAGES, Null]);
+
+const REQUEST: &[Field] = &[
+    must("input_type", Tag),
+    may("texts", TEXTS),
+    may("images", IMAGES),
+    may("structured_messages", HISTORY),
+    may("tools", Free).by(Role::User, Direction::Tools),
+    may("tool_calls", Free).by(Role::Assistant, Direction::Tools),
+    may("model", Either(&[Text, Null])),
+    may("litellm_call_id", Dropped),
+    may("litellm_trace_id", Dropped),
+    may("litellm_version", Dropped),
+    // Who asks, not what is asked.
+    may("request_data", Dropped),
+    may("request_headers", Dropped),
+    may("additional_provider_specific_params", Dropped),
+];
+
+const RESPONSE: &[Field] = &[
+    must("input_type", Tag),
+    may("texts", TEXTS).by(Role::Assistant, Direction::Output),
+    may("images", IMAGES),
+    may("structured_messages", HISTORY),
+    may("tools", Free).by(Role::User, Direction::Tools),
+    may("tool_calls", Free).by(Role::Assistant, Direction::Tools),
+    may("model", Either(&[Text, Null])),
+    may("litellm_call_id", Dropped),
+    may("litellm_trace_id", Dropped),
+    may("litellm_version", Dropped),
+    may("request_data", Dropped),
+    may("request_headers", Dropped),
+    may("additional_provider_specific_params", Dropped),
+];
+
+/// What is in `texts` is judged there, so that it can be cut out, but as who says it in the messages. What is only in the
+/// messages is judged there.
+fn arrange(document: &Json, mut passages: Vec<Passage>) -> Result<Arranged, ReadError> {
+    if document.get("input_type").and_then(Json::as_str) == Some("request") {
+        let shown: Vec<Arc<str>> =
+            passages.iter().filter(|p| is_text(p)).map(|p| Arc::clone(&p.text)).collect();
+        let mut origins: HashMap<Arc<str>, Origin> = HashMap::new();
+        for passage in passages.iter().filter(|passage| !is_text(passage)) {
+            // Of several who say the same, the strictest counts: everybody is judged more strictly than the operator.
+            let known = origins.get(&passage.text);
+            if known.is_none_or(|known| known.role == Role::Operator) {
+                origins.insert(Arc::clone(&passage.text), passage.origin.clone());
+            }
+        }
+        for passage in passages.iter_mut().filter(|passage| is_text(passage)) {
+            if let Some(origin) = origins.get(&passage.text) {
+                passage.origin.role = origin.role;
+                passage.origin.direction = origin.direction;
+            }
+        }
+        passages.retain(|passage| is_text(passage) || !shown.contains(&passage.text));
+    }
+    Ok(Arranged::together(passages))
+}
+
+fn is_text(passage: &Passage) -> bool {
+    passage.origin.at.starts_with(TEXTS_AT)
+}
+
+fn answer(asked: &Answering<'_>) -> Json {
+    let said = asked.said();
+    if !said.passes() {
+        let reason = asked.message();
+        return object([("action", "BLOCKED".into()), ("blocked_reason", reason.into())]);
+    }
+    match asked.field("texts") {
+        Some(texts) if said == Said::Redacted => {
+            object([("action", "GUARDRAIL_INTERVENED".into()), ("texts", texts.clone())])
+        }
+        _ => object([("action", "NONE".into())]),
+    }
+}
