@@ -27,6 +27,7 @@ mod http2;
 mod policies;
 mod policy_commands;
 mod prompt_guard;
+mod race;
 mod requests;
 mod routes;
 mod streams;

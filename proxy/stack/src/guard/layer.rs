@@ -1,11 +1,13 @@
 //! The layer before the upstream: judges what goes there and what comes back.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use futures_util::future::{Either, select};
 use http_body::Body;
+use policies::{Action, Forward};
 use tower::{Layer, Service, ServiceExt};
 
 use super::response::{Asker, answer};
@@ -73,11 +75,34 @@ where
         let (inner, guarding) = (self.inner.clone(), Arc::clone(&self.guarding));
         Box::pin(async move {
             let mut asker = Asker::of(&asked);
-            let (cleared, action) = request::clear(&guarding, asked).await?;
-            asker.input = action;
-            asker.called = Instant::now();
-            let response = inner.oneshot(cleared).await?;
+            let response = match asked.policy.forward() {
+                Forward::AfterVerdict => {
+                    let (cleared, action) = request::clear(&guarding, asked).await?;
+                    asker.input = action;
+                    asker.called = Instant::now();
+                    inner.oneshot(cleared).await?
+                }
+                Forward::Race => {
+                    let (cleared, verdict) = request::race(Arc::clone(&guarding), asked).await?;
+                    asker.called = Instant::now();
+                    let (action, response) = both(verdict, inner.oneshot(cleared)).await?;
+                    asker.input = action;
+                    response
+                }
+            };
             answer(guarding, asker, response).await
         })
+    }
+}
+
+/// The verdict on a request and what the upstream says to it, whichever comes first. Without the one the other is
+/// dropped, and a call that is dropped ends.
+async fn both<R>(
+    verdict: impl Future<Output = Result<Action, Denial>>,
+    call: impl Future<Output = Result<R, Denial>>,
+) -> Result<(Action, R), Denial> {
+    match select(pin!(verdict), pin!(call)).await {
+        Either::Left((action, call)) => Ok((action?, call.await?)),
+        Either::Right((response, verdict)) => Ok((verdict.await?, response?)),
     }
 }
