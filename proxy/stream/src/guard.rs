@@ -159,6 +159,12 @@ impl StreamGuard {
         !self.ended && !full
     }
 
+    /// What every event of the answer repeats, if one has come.
+    #[must_use]
+    pub const fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_ref()
+    }
+
     /// Bytes that are held: of the upstream's stream chunks and events half received, and text that has left and will be
     /// repeated.
     #[must_use]

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use futures_util::future::{Either, select};
 use http_body::Body;
-use policies::{Action, Forward};
+use policies::Forward;
 use tower::{Layer, Service, ServiceExt};
 
+use super::request::Passed;
 use super::response::{Asker, answer};
 use super::{Cleared, Panel, request};
 use crate::Limits;
@@ -77,16 +78,16 @@ where
             let mut asker = Asker::of(&asked);
             let response = match asked.policy.forward() {
                 Forward::AfterVerdict => {
-                    let (cleared, action) = request::clear(&guarding, asked).await?;
-                    asker.input = action;
+                    let (cleared, passed) = request::clear(&guarding, asked).await?;
+                    asker.passed(passed);
                     asker.called = Instant::now();
                     inner.oneshot(cleared).await?
                 }
                 Forward::Race => {
                     let (cleared, verdict) = request::race(Arc::clone(&guarding), asked).await?;
                     asker.called = Instant::now();
-                    let (action, response) = both(verdict, inner.oneshot(cleared)).await?;
-                    asker.input = action;
+                    let (passed, response) = both(verdict, inner.oneshot(cleared)).await?;
+                    asker.passed(passed);
                     response
                 }
             };
@@ -98,11 +99,11 @@ where
 /// The verdict on a request and what the upstream says to it, whichever comes first. Without the one the other is
 /// dropped, and a call that is dropped ends.
 async fn both<R>(
-    verdict: impl Future<Output = Result<Action, Denial>>,
+    verdict: impl Future<Output = Result<Passed, Denial>>,
     call: impl Future<Output = Result<R, Denial>>,
-) -> Result<(Action, R), Denial> {
+) -> Result<(Passed, R), Denial> {
     match select(pin!(verdict), pin!(call)).await {
-        Either::Left((action, call)) => Ok((action?, call.await?)),
+        Either::Left((passed, call)) => Ok((passed?, call.await?)),
         Either::Right((response, verdict)) => Ok((verdict.await?, response?)),
     }
 }

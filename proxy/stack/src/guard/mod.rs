@@ -5,6 +5,7 @@ mod clearance;
 mod language;
 mod layer;
 mod lookup;
+mod moderation;
 mod panel;
 mod request;
 mod response;

@@ -6,14 +6,21 @@ use std::time::Instant;
 
 use policies::Action;
 use proxy_audit::Unchecked;
-use proxy_dialects::Dialect;
+use proxy_dialects::{Dialect, Moderation};
 
 use super::clearance::Cleared;
 use super::layer::Guarding;
+use super::moderation::Seen;
 use super::ruling::{Ruled, redacted, rule};
 use crate::denial::{Block, Denial, WantsUsage};
 use crate::read::Asked;
 use crate::record::{Entry, milliseconds};
+
+/// What was let through, and what the caller is told about it, if it asked.
+pub(super) struct Passed {
+    pub(super) action: Action,
+    pub(super) seen: Option<Seen>,
+}
 
 /// Judges `asked`; what is returned may go to the upstream.
 ///
@@ -22,16 +29,17 @@ use crate::record::{Entry, milliseconds};
 pub(super) async fn clear(
     guarding: &Guarding,
     mut asked: Asked,
-) -> Result<(Cleared<Asked>, Action), Denial> {
+) -> Result<(Cleared<Asked>, Passed), Denial> {
     let subject = Subject::of(&asked);
     let started = Instant::now();
     let mut ruled = rule(&guarding.panel, &asked.policy, asked.request.passages()).await;
+    subject.ask_more(&mut ruled);
     if ruled.decision.action == Action::Redact && !redact(&mut asked, &ruled) {
         ruled.block_instead();
     }
-    let action = subject.settle(ruled, started)?;
+    let passed = subject.settle(ruled, started)?;
     asked.entry.opened().await.map_err(|_| Denial::AuditUnavailable)?;
-    Ok((Cleared::grant(asked), action))
+    Ok((Cleared::grant(asked), passed))
 }
 
 /// Lets `asked` go to the upstream because the policy says that it need not wait, and judges it meanwhile. The verdict
@@ -42,7 +50,7 @@ pub(super) async fn clear(
 pub(super) async fn race(
     guarding: Arc<Guarding>,
     asked: Asked,
-) -> Result<(Cleared<Asked>, impl Future<Output = Result<Action, Denial>> + Send), Denial> {
+) -> Result<(Cleared<Asked>, impl Future<Output = Result<Passed, Denial>> + Send), Denial> {
     let raced = Unchecked { at: "".into(), why: RACED.into() };
     asked.entry.note(|closed| closed.unchecked.push(raced));
     asked.entry.opened().await.map_err(|_| Denial::AuditUnavailable)?;
@@ -51,6 +59,7 @@ pub(super) async fn race(
     let verdict = async move {
         let started = Instant::now();
         let mut ruled = rule(&guarding.panel, &policy, &passages).await;
+        subject.ask_more(&mut ruled);
         if ruled.decision.action == Action::Redact {
             // It has gone as it was.
             ruled.block_instead();
@@ -71,6 +80,7 @@ struct Subject {
     stream: Option<WantsUsage>,
     choices: u64,
     language: Option<String>,
+    moderation: Option<Moderation>,
 }
 
 impl Subject {
@@ -83,11 +93,20 @@ impl Subject {
             stream: request.is_stream().then(|| WantsUsage(request.wants_usage())),
             choices: request.choices(),
             language: asked.language.clone(),
+            moderation: request.moderation(),
+        }
+    }
+
+    /// Blocks more than the policy does, if the caller asked for that.
+    fn ask_more(&self, ruled: &mut Ruled) {
+        if self.moderation.is_some_and(|asked| asked.blocks_input) {
+            ruled.block_what_counts();
         }
     }
 
     /// Notes the decision; an error if it blocks.
-    fn settle(self, mut ruled: Ruled, started: Instant) -> Result<Action, Denial> {
+    fn settle(self, mut ruled: Ruled, started: Instant) -> Result<Passed, Denial> {
+        let seen = self.moderation.map(|_| Seen::of(&ruled));
         let ruling = ruled.take_record();
         self.entry.note(|closed| {
             closed.input = Some(ruling);
@@ -95,7 +114,7 @@ impl Subject {
         });
         match ruled.decision.action {
             Action::Block => Err(self.block(ruled)),
-            action => Ok(action),
+            action => Ok(Passed { action, seen }),
         }
     }
 

@@ -18,11 +18,12 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use policies::{Action, StreamingMode};
 use proxy_audit::{Outcome, ReadSummary, Unchecked};
-use proxy_dialects::ApiError;
+use proxy_dialects::{ApiError, Envelope};
 use proxy_stream::{Examination, Mode, Settings, StreamError, StreamGuard};
 use tokio::time::{Instant, sleep_until};
 
 use super::layer::Guarding;
+use super::moderation::Seen;
 use super::response::{Asker, next_data};
 use super::ruling::{Ruled, delivered, recorded, rule};
 use super::tally::{Tally, place};
@@ -74,6 +75,8 @@ struct Answering<B> {
     began: Instant,
     judging: Option<Judging>,
     tally: Tally,
+    /// What was found, for a caller who wants to be told.
+    seen: Seen,
     /// How long verdicts took, one after the other.
     judged: Duration,
     /// How much of each text has been let go.
@@ -111,6 +114,7 @@ where
             began: Instant::now(),
             judging: None,
             tally: Tally::default(),
+            seen: Seen::default(),
             judged: Duration::ZERO,
             until: BTreeMap::new(),
         }
@@ -129,9 +133,10 @@ where
             if let Some(stopped) = ended {
                 return Some((Part::Last(answering.stop(stopped)), None));
             }
-            let events = answering.stream.release();
+            let mut events = answering.stream.release();
             answering.note_released();
             if answering.stream.is_over() {
+                answering.tell(&mut events, answering.stream.envelope());
                 let outcome = delivered(answering.asker.input, answering.tally.action());
                 return Some((Part::Last(Ending { events, outcome, reason: None }), None));
             }
@@ -212,6 +217,10 @@ where
 
     /// Carries out a decision about a part of the answer, and notes it.
     fn decide(&mut self, examination: Examination, mut ruled: Ruled) -> Result<(), Stopped> {
+        self.asker.ask_more(&mut ruled);
+        if self.asker.seen_in_request().is_some() {
+            self.seen.add(&ruled);
+        }
         let mut ruling = ruled.take_record();
         place(&mut ruling, &examination);
         self.judged += self.began.elapsed().saturating_sub(examination.asked());
@@ -262,6 +271,14 @@ where
         (self.settings.mode != Mode::Follow).then_some(LetGo { action, until })
     }
 
+    /// Tells a caller who asked what was found; `events` are the last of the answer.
+    fn tell(&self, events: &mut Vec<Vec<u8>>, like: Option<&Envelope>) {
+        if let Some(input) = self.asker.seen_in_request() {
+            let (input, output) = (input.moderated(), self.seen.moderated());
+            self.asker.dialect.moderate(events, like, (&input, &output));
+        }
+    }
+
     /// Ends the answer before its time. The upstream's call ends here too.
     fn stop(&mut self, stopped: Stopped) -> Ending {
         self.body = None;
@@ -276,7 +293,10 @@ where
                 let message = self.asker.message(&ruled);
                 let nothing = StreamGuard::new(self.asker.dialect, self.settings, 0, 0);
                 let stream = std::mem::replace(&mut self.stream, nothing);
-                Ending { events: stream.cut(&message), outcome: Outcome::Blocked, reason: None }
+                let like = stream.envelope().cloned();
+                let mut events = stream.cut(&message);
+                self.tell(&mut events, like.as_ref());
+                Ending { events, outcome: Outcome::Blocked, reason: None }
             }
             Stopped::Upstream(Denial::UpstreamTimeout) => {
                 self.broken("upstream_timeout", "the model server fell silent")
