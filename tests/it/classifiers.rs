@@ -100,6 +100,7 @@ impl Bench {
             )),
             keys: KeyNames::default(),
             panel,
+            metrics: Arc::default(),
             limits,
             upstream: proxy_stack::Upstream::new(target, limits.upstream_time).unwrap(),
         });

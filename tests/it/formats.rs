@@ -523,6 +523,6 @@ async fn the_query_of_anthropics_beta_interface_is_taken_and_does_not_go_on() {
     assert_eq!(post_to(guard.address, "/v1/messages?beta=true", &bad).await.status, 400);
     for path in ["/v1/messages?beta=false", "/v1/messages?", "/v1/chat/completions?beta=true"] {
         let reply = post_to(guard.address, path, &ask).await;
-        assert_eq!(reply.json()["error"]["message"], "this route takes no query", "{path}");
+        assert!(reply.body.contains("this route takes no query"), "{path}: {}", reply.body);
     }
 }

@@ -185,9 +185,11 @@ impl StreamGuard {
         if self.asking || !self.texts.iter().any(|text| self.is_due(text, now)) {
             return None;
         }
-        let mut examination = Examination { passages: Vec::new(), parts: Vec::new(), asked: now };
+        let (passages, parts) = (Vec::new(), Vec::new());
+        let mut examination = Examination { passages, parts, asked: now, oldest: now };
         for (number, text) in self.texts.iter().enumerate() {
             if self.is_due(text, now) || text.joins() {
+                examination.oldest = examination.oldest.min(text.waits_since().unwrap_or(now));
                 add(&mut examination, number, text);
             }
         }

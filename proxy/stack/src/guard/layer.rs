@@ -13,15 +13,16 @@ use tower::{Layer, Service, ServiceExt};
 use super::request::Passed;
 use super::response::{Asker, answer};
 use super::{Cleared, Panel, request};
-use crate::Limits;
 use crate::denial::Denial;
 use crate::read::Asked;
 use crate::reply::Reply;
+use crate::{Limits, Metrics};
 
 /// What the guard needs for every exchange. Shared as a whole: a handle is made for every request.
 pub(super) struct Guarding {
     pub(super) panel: Panel,
     pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Puts the guard before an upstream.
@@ -31,9 +32,9 @@ pub(crate) struct GuardLayer {
 }
 
 impl GuardLayer {
-    /// Judges by `panel`, and decides by the policy of each request.
-    pub(crate) fn new(panel: Panel, limits: Limits) -> Self {
-        Self { guarding: Arc::new(Guarding { panel, limits }) }
+    /// Judges by `panel`, and decides by the policy of each request; counts into `metrics`.
+    pub(crate) fn new(panel: Panel, limits: Limits, metrics: Arc<Metrics>) -> Self {
+        Self { guarding: Arc::new(Guarding { panel, limits, metrics }) }
     }
 }
 

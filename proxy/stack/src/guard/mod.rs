@@ -17,3 +17,4 @@ pub use clearance::Cleared;
 pub use panel::{Check, Panel};
 
 pub(crate) use layer::GuardLayer;
+pub(crate) use stream::bounds;

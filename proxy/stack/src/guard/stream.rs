@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use policies::{Action, StreamingMode};
 use proxy_audit::{Outcome, ReadSummary, Unchecked};
 use proxy_dialects::{ApiError, Envelope};
-use proxy_stream::{Examination, Mode, Settings, StreamError, StreamGuard};
+use proxy_stream::{Bounds, Examination, Mode, Settings, StreamError, StreamGuard};
 use tokio::time::{Instant, sleep_until};
 
 use super::layer::Guarding;
@@ -61,6 +61,11 @@ fn settings(policy: &policies::Policy) -> Settings {
     Settings { mode, window, overlap, max_wait }
 }
 
+/// What a stream under `policy` is held back at most.
+pub(crate) fn bounds(policy: &policies::Policy) -> Bounds {
+    settings(policy).bounds(policy.timeout())
+}
+
 /// A verdict on its way. Boxed: it is kept between the polls of everything else.
 type Judging = Pin<Box<dyn Future<Output = (Examination, Ruled)> + Send>>;
 
@@ -79,6 +84,8 @@ struct Answering<B> {
     seen: Seen,
     /// How long verdicts took, one after the other.
     judged: Duration,
+    /// The most bytes that were held at a time.
+    held: usize,
     /// How much of each text has been let go.
     until: BTreeMap<String, u64>,
 }
@@ -116,6 +123,7 @@ where
             tally: Tally::default(),
             seen: Seen::default(),
             judged: Duration::ZERO,
+            held: 0,
             until: BTreeMap::new(),
         }
     }
@@ -204,6 +212,7 @@ where
             Some(data) => self.stream.feed(&data, self.began.elapsed()),
             None => self.stream.end(),
         };
+        self.held = self.held.max(self.stream.held());
         fed.map_err(Stopped::Unreadable)?;
         if self.stream.is_ended() {
             self.asker.note_upstream();
@@ -223,7 +232,9 @@ where
         }
         let mut ruling = ruled.take_record();
         place(&mut ruling, &examination);
-        self.judged += self.began.elapsed().saturating_sub(examination.asked());
+        let now = self.began.elapsed();
+        self.judged += now.saturating_sub(examination.asked());
+        self.guarding.metrics.text_waited(now.saturating_sub(examination.oldest()));
         let cuts: Vec<_> = match ruled.decision.action {
             Action::Redact => {
                 let cuts = ruled.decision.redactions.iter();
@@ -317,6 +328,13 @@ where
     fn broken(&self, code: &'static str, message: &str) -> Ending {
         let error = self.asker.dialect.error(&ApiError::new("server_error", code, message));
         Ending { events: vec![error], outcome: Outcome::UpstreamFailed, reason: Some(code) }
+    }
+}
+
+/// Counted when it is over, however it ends.
+impl<B> Drop for Answering<B> {
+    fn drop(&mut self) {
+        self.guarding.metrics.stream_held(self.held);
     }
 }
 
