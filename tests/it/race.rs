@@ -11,6 +11,7 @@ use policies::Policy;
 use proxy_audit::Outcome;
 use proxy_stack::{Check, Panel};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::classifiers::Bench;
 use crate::support::{POLICY, Script, sse};
@@ -42,7 +43,7 @@ fn judge(told: &Arc<Semaphore>) -> Panel {
 struct Race {
     bench: Arc<Bench>,
     told: Arc<Semaphore>,
-    reply: tokio::task::JoinHandle<(u16, String)>,
+    reply: JoinSet<(u16, String)>,
 }
 
 impl Race {
@@ -53,7 +54,8 @@ impl Race {
         let bench = Arc::new(Bench::new(&policy, Some(judge(&told))).await);
         bench.upstream.play(script);
         let asked = Arc::clone(&bench);
-        let reply = tokio::spawn(async move { asked.ask(text, stream).await });
+        let mut reply = JoinSet::new();
+        reply.spawn(async move { asked.ask(text, stream).await });
         while !String::from_utf8(bench.upstream.received()).unwrap().contains(text) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -62,10 +64,10 @@ impl Race {
     }
 
     /// Gives the verdict: for the model's name and for the text.
-    async fn verdict(self) -> (u16, String, Arc<Bench>) {
-        assert!(!self.reply.is_finished(), "something left before the verdict");
+    async fn verdict(mut self) -> (u16, String, Arc<Bench>) {
+        assert!(self.reply.try_join_next().is_none(), "something left before the verdict");
         self.told.add_permits(1000);
-        let (status, body) = self.reply.await.unwrap();
+        let (status, body) = self.reply.join_next().await.unwrap().unwrap();
         (status, body, self.bench)
     }
 }

@@ -46,9 +46,12 @@ pub struct Scored {
 pub(crate) struct ModerationFormat {
     /// One side of an exchange.
     pub(crate) side: fn(&Moderated) -> Json,
-    /// Puts it into a streamed answer of which these are the last events.
-    pub(crate) stream: fn(&mut Vec<Vec<u8>>, Option<&Envelope>, Json),
+    /// Puts it into a streamed answer, given its last events.
+    pub(crate) stream: fn(Events, Option<&Envelope>, Json) -> Events,
 }
+
+/// The data of events, in order.
+type Events = Vec<Vec<u8>>;
 
 /// What the results say made them: the panel of this guard, whichever model was asked for.
 const MODEL: &str = "portcullis";
@@ -79,15 +82,17 @@ impl Moderation {
 }
 
 impl Dialect {
-    /// Puts what was found into a streamed answer of which `events` are the last; `like` is what its events repeat.
+    /// The last `events` of a streamed answer with what was found; `like` is what its events repeat.
+    #[must_use]
     pub fn moderate(
         self,
-        events: &mut Vec<Vec<u8>>,
+        events: Vec<Vec<u8>>,
         like: Option<&Envelope>,
         (input, output): (&Moderated, &Moderated),
-    ) {
-        if let Some(format) = self.0.moderation {
-            (format.stream)(events, like, sides(format, input, output));
+    ) -> Vec<Vec<u8>> {
+        match self.0.moderation {
+            Some(format) => (format.stream)(events, like, sides(format, input, output)),
+            None => events,
         }
     }
 }

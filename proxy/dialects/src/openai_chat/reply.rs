@@ -103,10 +103,15 @@ pub(super) fn cut(cut: Cut<'_>) -> Vec<Vec<u8>> {
 }
 
 /// Puts what was found into a chunk of its own, before the end.
-pub(super) fn moderate(events: &mut Vec<Vec<u8>>, like: Option<&Envelope>, moderation: Json) {
-    let Some(like) = like else { return };
-    let last = events.len().saturating_sub(1);
-    events.insert(last, like.moderated(moderation));
+pub(super) fn moderate(
+    mut events: Vec<Vec<u8>>,
+    like: Option<&Envelope>,
+    moderation: Json,
+) -> Vec<Vec<u8>> {
+    if let Some(like) = like {
+        events.insert(events.len().saturating_sub(1), like.moderated(moderation));
+    }
+    events
 }
 
 /// A choice of a plain answer whose text was withheld.

@@ -123,11 +123,13 @@ fn refusal_part(text: &str) -> Json {
 }
 
 /// Puts what was found into the last event, which says the whole answer.
-fn moderate(events: &mut Vec<Vec<u8>>, _: Option<&Envelope>, moderation: Json) {
-    let Some(last) = events.last_mut() else { return };
-    let Ok(mut event) = Json::parse(last) else { return };
-    if let Some(response) = event.pointer_mut("/response") {
+fn moderate(mut events: Vec<Vec<u8>>, _: Option<&Envelope>, moderation: Json) -> Vec<Vec<u8>> {
+    if let Some(last) = events.last_mut()
+        && let Ok(mut event) = Json::parse(last)
+        && let Some(response) = event.pointer_mut("/response")
+    {
         set(response, "moderation", moderation);
         *last = event.to_bytes();
     }
+    events
 }

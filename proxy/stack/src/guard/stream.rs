@@ -93,7 +93,7 @@ struct Answering<B> {
 /// What happened next.
 enum Happened {
     Received(Result<Option<Bytes>, Denial>),
-    Judged(Examination, Ruled),
+    Judged(Box<(Examination, Ruled)>),
     Waited,
 }
 
@@ -135,16 +135,16 @@ where
             let happened = answering.happen().await;
             let ended = match happened {
                 Happened::Received(data) => answering.receive(data).err(),
-                Happened::Judged(examination, ruled) => answering.decide(examination, ruled).err(),
+                Happened::Judged(judged) => answering.decide(judged.0, judged.1).err(),
                 Happened::Waited => None,
             };
             if let Some(stopped) = ended {
                 return Some((Part::Last(answering.stop(stopped)), None));
             }
-            let mut events = answering.stream.release();
+            let events = answering.stream.release();
             answering.note_released();
             if answering.stream.is_over() {
-                answering.tell(&mut events, answering.stream.envelope());
+                let events = answering.tell(events, answering.stream.envelope());
                 let outcome = delivered(answering.asker.input, answering.tally.action());
                 return Some((Part::Last(Ending { events, outcome, reason: None }), None));
             }
@@ -164,14 +164,14 @@ where
         tokio::select! {
             // A verdict lets text go; nothing is gained by reading on before it is taken in.
             biased;
-            (examination, ruled) = async {
+            judged = async {
                 match judging {
                     Some(judging) => judging.await,
                     None => pending().await,
                 }
             } => {
                 self.judging = None;
-                Happened::Judged(examination, ruled)
+                Happened::Judged(Box::new(judged))
             }
             data = async {
                 match body {
@@ -282,12 +282,11 @@ where
         (self.settings.mode != Mode::Follow).then_some(LetGo { action, until })
     }
 
-    /// Tells a caller who asked what was found; `events` are the last of the answer.
-    fn tell(&self, events: &mut Vec<Vec<u8>>, like: Option<&Envelope>) {
-        if let Some(input) = self.asker.seen_in_request() {
-            let (input, output) = (input.moderated(), self.seen.moderated());
-            self.asker.dialect.moderate(events, like, (&input, &output));
-        }
+    /// The last `events` of the answer; a caller who asked is told there what was found.
+    fn tell(&self, events: Vec<Vec<u8>>, like: Option<&Envelope>) -> Vec<Vec<u8>> {
+        let Some(input) = self.asker.seen_in_request() else { return events };
+        let (input, output) = (input.moderated(), self.seen.moderated());
+        self.asker.dialect.moderate(events, like, (&input, &output))
     }
 
     /// Ends the answer before its time. The upstream's call ends here too.
@@ -305,8 +304,7 @@ where
                 let nothing = StreamGuard::new(self.asker.dialect, self.settings, 0, 0);
                 let stream = std::mem::replace(&mut self.stream, nothing);
                 let like = stream.envelope().cloned();
-                let mut events = stream.cut(&message);
-                self.tell(&mut events, like.as_ref());
+                let events = self.tell(stream.cut(&message), like.as_ref());
                 Ending { events, outcome: Outcome::Blocked, reason: None }
             }
             Stopped::Upstream(Denial::UpstreamTimeout) => {
