@@ -76,12 +76,15 @@ const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
 
 pub(crate) const ACTIONS: &[&str] = &["allow", "flag", "redact", "block"];
 pub(crate) const MODES: &[&str] = &["enforce", "shadow"];
+pub(crate) const FORWARDS: &[&str] = &["after_verdict", "race"];
 pub(crate) const LEVELS: &[&str] = &["low", "medium", "high"];
 pub(crate) const DIRECTIONS: &[&str] = &["input", "output", "tools"];
 
 const ACTION: Kind = Kind::Words(ACTIONS);
 const WITHOUT_VERDICT: Kind = Kind::Words(&["allow", "flag", "block"]);
 const MODE: Kind = Kind::Words(MODES);
+const FORWARD: Kind = Kind::Words(FORWARDS);
+const FORWARD_ABOUT: &str = "When a request goes to the model server. `after_verdict`: when it was judged. `race`: while it is being judged; nothing comes back before the verdict, and the call is broken off if that blocks. With `race` no hazard may be redacted at input or tools.";
 const SENSITIVITY: Kind = Kind::Either(&[Kind::Words(LEVELS), Kind::Number(0.0, 1.0)]);
 const RATE: Kind = Kind::Shaped("^[0-9]+[KMG]?/[0-9]*(s|min|h|d)$", "a rate such as `600/min`");
 const DURATION: Kind = Kind::Shaped("^[0-9]+(ms|s)$", "a duration such as `1500ms` or `2s`");
@@ -147,6 +150,7 @@ pub(crate) const DOCUMENT: Table = Table {
             "Who gets which profile: the first line that matches, and the last must match everything.",
         ),
         key("limits", Kind::Table(&LIMITS), "How much one API key may use."),
+        key("forward", FORWARD, FORWARD_ABOUT),
         key("streaming", Kind::Table(&STREAMING), "How streamed answers are released."),
         key("on_failure", Kind::Table(&ON_FAILURE), "What happens when a check gives no verdict."),
         key(
@@ -252,6 +256,7 @@ pub(crate) const PROFILE: Table = Table {
             Kind::Map("hazards", Names::Hazards(&[]), &Kind::Table(&HAZARD)),
             "Lines that differ.",
         ),
+        key("forward", FORWARD, FORWARD_ABOUT),
         key("streaming", Kind::Table(&STREAMING), "How streamed answers are released."),
     ],
 };

@@ -19,6 +19,7 @@ mod evidence;
 mod exemption;
 mod explain;
 mod format;
+mod forward;
 mod glob;
 mod languages;
 pub mod library;
@@ -44,6 +45,7 @@ pub use evidence::{
 };
 pub use exemption::Exemption;
 pub use explain::{Considered, explain};
+pub use forward::Forward;
 pub use limits::{BlockedBudget, Limits, Quota};
 pub use policy::Policy;
 pub use profile::Rule;

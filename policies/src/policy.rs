@@ -13,8 +13,8 @@ use crate::messages::Messages;
 use crate::profile::{Profile, Rule};
 use crate::route::{Request, Route};
 use crate::{
-    Action, Because, ClassifierCalibration, Context, Diagnostics, Exemption, Limits, Mode, Quota,
-    ReplyAs, Retention, Streaming, compile,
+    Action, Because, ClassifierCalibration, Context, Diagnostics, Exemption, Forward, Limits, Mode,
+    Quota, ReplyAs, Retention, Streaming, compile,
 };
 
 /// A policy that was read, checked and compiled, as it applies to some traffic. Immutable and cheap to clone.
@@ -232,6 +232,12 @@ impl Policy {
     #[must_use]
     pub fn streaming(&self) -> Streaming {
         self.profile.streaming
+    }
+
+    /// When a request goes to the model server.
+    #[must_use]
+    pub fn forward(&self) -> Forward {
+        self.profile.forward
     }
 
     /// What is to be kept of the texts; nothing is said where the document has no `audit` section.

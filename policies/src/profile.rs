@@ -6,7 +6,7 @@ use classifiers_core::{Category, Direction};
 
 use crate::calibration::Sensitivity;
 use crate::policy::ByDirection;
-use crate::{Action, Mode, Policy, Streaming};
+use crate::{Action, Forward, Mode, Policy, Streaming};
 
 /// What is done about one category in one direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +36,7 @@ pub(crate) struct Profile {
     pub(crate) mode: Mode,
     pub(crate) hazards: Hazards,
     pub(crate) streaming: Streaming,
+    pub(crate) forward: Forward,
 }
 
 /// One compiled line of the hazard table.

@@ -32,12 +32,13 @@ pub enum StreamingMode {
 impl Streaming {
     /// What a policy that says nothing about it means.
     ///
-    /// Characters, because tokens differ from model to model. Twice the window as overlap finds what an
-    /// overlap of a few hundred bytes misses.
+    /// Characters, because tokens differ from model to model. An answer lags behind the model by the overlap: 500
+    /// characters are two or three seconds of a large model's speech, and as long as the longest secret that is
+    /// looked for in one piece.
     pub const DEFAULT: Self = Self {
         mode: StreamingMode::Hold,
         window: 400,
-        overlap: 800,
+        overlap: 500,
         max_wait: Duration::from_millis(400),
     };
 }

@@ -32,6 +32,7 @@ OPENAI = ("OpenAI", "AsyncOpenAI")
 CHAT = Api(openai, OPENAI, "chat.completions")
 COMPLETIONS = Api(openai, OPENAI, "completions")
 EMBEDDINGS = Api(openai, OPENAI, "embeddings")
+RESPONSES = Api(openai, OPENAI, "responses", "get_final_response")
 MESSAGES = Api(anthropic, ("Anthropic", "AsyncAnthropic"), "messages", "get_final_message", "/v1")
 
 

@@ -562,3 +562,20 @@ def test_many_at_once():
             return await asyncio.gather(*(ask(number) for number in range(90)))
 
     assert asyncio.run(talk()) == [f"number {number}" for number in range(90)]
+
+
+def test_scores_come_with_the_answer(guarded):
+    request = {"model": "story", "messages": HELLO, "moderation": {"model": "omni-moderation-latest"}}
+    moderation = guarded.create(**request).moderation
+    assert (moderation.input.type, moderation.output.results[0].flagged) == ("moderation_results", False)
+    (chunk,) = [chunk for chunk in guarded.chunks(**request) if chunk.moderation]
+    assert chunk.choices == [] and chunk.moderation.output.results[0].categories["hate"] is False
+    assert all("moderation" not in entry["body"] for entry in guarded.received())
+
+
+def test_a_caller_may_ask_for_a_block(guarded):
+    noted = [{"role": "user", "content": "PORTCULLIS-TEST-S1"}]
+    block = {"model": "m", "policy": {"input": {"mode": "block"}, "output": {"mode": "score"}}}
+    with pytest.raises(openai.BadRequestError) as caught:
+        guarded.create(model="story", messages=noted, moderation=block)
+    assert caught.value.code == "content_filter" and guarded.received() == []

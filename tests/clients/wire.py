@@ -256,9 +256,107 @@ class Messages:
         yield {"type": "message_stop"}
 
 
+class Responses(OpenAI):
+    """OpenAI's `/v1/responses`: events with names and numbers, which say everything again when it is over."""
+
+    end = ""
+    USAGE = {
+        "input_tokens": 7,
+        "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 0},
+        "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 1},
+        "total_tokens": 12,
+    }
+
+    @staticmethod
+    def event(data):
+        return f"event: {data.get('type', 'error')}\ndata: {json.dumps(data)}\n\n"
+
+    @staticmethod
+    def asked(body):
+        items, tools = body["input"], body.get("tools") or []
+        if isinstance(items, str):
+            items = [{"role": "user", "content": items}]
+        results = [text_of(item["output"]) for item in items if item.get("type") == "function_call_output"]
+        return Asked(
+            model=body["model"],
+            text=text_of(items[-1].get("content", "")),
+            tool=tools[0]["name"] if tools else None,
+            results=tuple(results),
+        )
+
+    @classmethod
+    def items(cls, body):
+        text, calls = say(cls.asked(body))
+        if text is not None:
+            part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+            return [{"id": "msg_0", "type": "message", "status": "completed", "role": "assistant", "content": [part]}]
+        return [
+            {
+                "id": f"fc_{index}", "type": "function_call", "status": "completed", "call_id": f"call_{index}",
+                "name": name, "arguments": json.dumps(arguments),
+            }
+            for index, (name, arguments) in enumerate(calls)
+        ]
+
+    @classmethod
+    def response(cls, body, status, output):
+        return {
+            "id": "resp_scripted", "object": "response", "created_at": 1700000000, "status": status, "error": None,
+            "incomplete_details": None, "instructions": None, "max_output_tokens": None, "model": body["model"],
+            "output": output, "parallel_tool_calls": True, "temperature": 1.0, "top_p": 1.0, "tool_choice": "auto",
+            "tools": [], "truncation": "disabled", "metadata": {}, "store": False,
+            "usage": cls.USAGE if status == "completed" else None,
+        }
+
+    @classmethod
+    def answer(cls, body):
+        return cls.response(body, "completed", cls.items(body))
+
+    @classmethod
+    def said(cls, index, item):
+        """How an item begins, and the events between its beginning and its end."""
+        place = {"item_id": item["id"], "output_index": index}
+        if item["type"] == "function_call":
+            kind = "response.function_call_arguments"
+            events = [{"type": f"{kind}.delta", **place, "delta": piece} for piece in pieces(item["arguments"])]
+            events.append({"type": f"{kind}.done", **place, "arguments": item["arguments"], "name": item["name"]})
+            return {**item, "status": "in_progress", "arguments": ""}, events
+        (part,), place = item["content"], {**place, "content_index": 0}
+        text = [
+            {"type": "response.output_text.delta", **place, "delta": piece, "logprobs": []}
+            for piece in pieces(part["text"])
+        ]
+        events = [
+            {"type": "response.content_part.added", **place, "part": {**part, "text": ""}},
+            *text,
+            {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []},
+            {"type": "response.content_part.done", **place, "part": part},
+        ]
+        return {**item, "status": "in_progress", "content": []}, events
+
+    @classmethod
+    def events(cls, body):
+        for number, event in enumerate(cls.unnumbered(body)):
+            yield {**event, "sequence_number": number}
+
+    @classmethod
+    def unnumbered(cls, body):
+        started, items = cls.response(body, "in_progress", []), cls.items(body)
+        yield {"type": "response.created", "response": started}
+        yield {"type": "response.in_progress", "response": started}
+        for index, item in enumerate(items):
+            begun, events = cls.said(index, item)
+            yield {"type": "response.output_item.added", "output_index": index, "item": begun}
+            yield from events
+            yield {"type": "response.output_item.done", "output_index": index, "item": item}
+        yield {"type": "response.completed", "response": cls.response(body, "completed", items)}
+
+
 ROUTES = {
     "/v1/chat/completions": Chat,
     "/v1/completions": Completions,
     "/v1/embeddings": Embeddings,
     "/v1/messages": Messages,
+    "/v1/responses": Responses,
 }

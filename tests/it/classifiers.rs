@@ -66,15 +66,16 @@ fn hanging() -> BoxClassify {
     }))
 }
 
-struct Bench {
+/// The stack alone before a scripted model server.
+pub struct Bench {
     gate: Gate,
-    upstream: Upstream,
+    pub upstream: Upstream,
     dir: tempfile::TempDir,
     journal: Arc<Journal>,
 }
 
 impl Bench {
-    async fn new(policy: &str, panel: Option<Panel>) -> Self {
+    pub async fn new(policy: &str, panel: Option<Panel>) -> Self {
         let upstream = Upstream::start(Script::say("fine")).await;
         let dir = tempfile::tempdir().unwrap();
         let journal = Arc::new(Journal::open(dir.path(), &Options::default()).unwrap().0);
@@ -99,14 +100,19 @@ impl Bench {
             )),
             keys: KeyNames::default(),
             panel,
+            metrics: Arc::default(),
             limits,
             upstream: proxy_stack::Upstream::new(target, limits.upstream_time).unwrap(),
         });
         Self { gate, upstream, dir, journal }
     }
 
-    async fn ask(&self, text: &str, stream: bool) -> (u16, String) {
-        self.ask_at("/v1/chat/completions", &chat(text, stream)).await
+    pub async fn ask(&self, text: &str, stream: bool) -> (u16, String) {
+        self.post(&chat(text, stream)).await
+    }
+
+    pub async fn post(&self, body: &Value) -> (u16, String) {
+        self.ask_at("/v1/chat/completions", body).await
     }
 
     async fn ask_at(&self, path: &str, body: &Value) -> (u16, String) {
@@ -123,7 +129,13 @@ impl Bench {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    fn last(&self) -> Closed {
+    /// How many records were opened.
+    pub fn opened(&self) -> usize {
+        let entries = proxy_audit::tail(self.dir.path(), 10).unwrap();
+        entries.iter().filter(|entry| matches!(entry.record, Record::Opened(_))).count()
+    }
+
+    pub fn last(&self) -> Closed {
         let entries = proxy_audit::tail(self.dir.path(), 10).unwrap();
         let closed = entries.into_iter().rev().find_map(|entry| match entry.record {
             Record::Closed(closed) => Some(*closed),

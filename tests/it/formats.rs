@@ -509,3 +509,20 @@ async fn a_format_without_words_has_no_refusals_and_errors_are_named_by_their_st
     assert_eq!(reply.status, 401);
     assert_eq!(reply.json()["error"]["type"], "authentication_error", "{}", reply.body);
 }
+
+#[tokio::test]
+async fn the_query_of_anthropics_beta_interface_is_taken_and_does_not_go_on() {
+    let upstream = Upstream::start(Script::json(&message("good day"))).await;
+    let guard = Guard::start(&upstream.url());
+    let ask = (FORMATS[2].ask)("hello");
+    let reply = post_to(guard.address, "/v1/messages?beta=true", &ask).await;
+    assert_eq!(reply.json()["content"][0]["text"], "good day");
+    let received = String::from_utf8(upstream.received()).unwrap();
+    assert!(received.starts_with("POST /v1/messages HTTP/1.1\r\n"), "{received}");
+    let bad = (FORMATS[2].ask)("PORTCULLIS-TEST-S9");
+    assert_eq!(post_to(guard.address, "/v1/messages?beta=true", &bad).await.status, 400);
+    for path in ["/v1/messages?beta=false", "/v1/messages?", "/v1/chat/completions?beta=true"] {
+        let reply = post_to(guard.address, path, &ask).await;
+        assert!(reply.body.contains("this route takes no query"), "{path}: {}", reply.body);
+    }
+}

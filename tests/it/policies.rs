@@ -43,6 +43,7 @@ async fn gate(policies: &Arc<ActivePolicy>, upstream: &Upstream, dir: &Path) -> 
         policies: Arc::clone(policies),
         keys: KeyNames::default(),
         panel: Panel::new([Check::new(id, BoxClassify::new(InProcess::new(triggers)))]),
+        metrics: Arc::default(),
         limits,
         upstream: proxy_stack::Upstream::new(
             Target::parse(&upstream.url(), None).unwrap(),

@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 use proxy_audit::{Action, Outcome};
 use serde_json::Value;
 
-use crate::support::{Guard, POLICY, Reading, Script, Upstream, chat, get_events, post, sse};
+use crate::support::{Guard, POLICY, Reading, Script, Upstream, chat, get_events, post, raw, sse};
 
 const HEAD: &str = "200 OK\r\ncontent-type: text/event-stream";
 const OVERLAP: usize = 100;
@@ -204,6 +204,42 @@ async fn whole_answers_leave_at_their_end() {
     let waited =
         tokio::time::timeout(Duration::from_millis(500), client.until(|text| !text.is_empty()));
     assert!(waited.await.is_err(), "something left early");
+}
+
+#[tokio::test]
+async fn what_streams_hold_at_most_is_declared_and_what_they_held_is_counted() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let upstream = Upstream::start(Script::stream(&pieces(&story(300)))).await;
+    let policy = policy("hold")
+        + "profiles: { slow: { streaming: { mode: whole } } }\nroutes: [{ use: base }]\n";
+    let guard = Guard::with(&upstream.url(), &policy, &format!("admin: {free}\n"));
+    post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+    let get = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        async move { raw(free, request.as_bytes()).await }
+    };
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(get(path).await.body, "ok\n");
+    }
+    assert_eq!(get("/v1/models").await.status, 404);
+    let metrics = get("/metrics").await.body;
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name}: {metrics}")).parse::<f64>().unwrap()
+    };
+    let of = |name: &str, profile: &str| value(&format!("{name}{{profile=\"{profile}\"}}"));
+    // The overlap, eight windows that wait and the one that is judged; `max_wait` and two verdicts of 300 ms.
+    assert_eq!(of("guard_stream_held_characters_bound", "base"), 550.0);
+    assert_eq!(of("guard_stream_wait_seconds_bound", "base"), 0.7);
+    assert_eq!(of("guard_stream_held_characters_bound", "slow"), f64::INFINITY);
+    let (held, bound) =
+        (value("guard_stream_held_bytes_max"), value("guard_stream_held_bytes_bound"));
+    assert!(held > 0.0 && held < bound, "{metrics}");
+    assert_eq!(value("guard_stream_held_bytes_count"), 1.0);
+    assert!(value("guard_stream_wait_seconds_count") > 10.0, "{metrics}");
+    // The callers' listener knows nothing of it.
+    let request = b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    assert_eq!(raw(guard.address, request).await.status, 404);
 }
 
 /// Streamed or not, in whatever pieces: the same is done about the same text.

@@ -5,6 +5,7 @@ mod cases;
 mod custom;
 mod exemptions;
 mod floors;
+mod forward;
 mod hazards;
 mod languages;
 mod messages;
@@ -24,7 +25,7 @@ use crate::format::DOCUMENT;
 use crate::messages::Messages;
 use crate::policy::{Document, Identity};
 use crate::reader::{Fields, Reader, shorten};
-use crate::{Action, ClassifierCalibration, Context, Limits, Policy, Streaming};
+use crate::{Action, ClassifierCalibration, Context, Forward, Limits, Policy, Streaming};
 
 use profiles::Base;
 
@@ -114,8 +115,11 @@ fn compile(reader: &mut Reader<'_>, root: &Node, source: &str) -> Option<Policy>
     report_silence(reader, &fields);
     let streaming = section("streaming")
         .map_or(Streaming::DEFAULT, |node| streaming::read(reader, node, Streaming::DEFAULT));
-    let base = Base { table: &table, floors: &floors, mode: mode.unwrap_or_default(), streaming };
-    let profiles = profiles::read(reader, section("profiles"), &base);
+    let forward = forward::read(reader, &fields, Forward::default());
+    let mode = mode.unwrap_or_default();
+    let base = Base { table: &table, floors: &floors, mode, streaming, forward };
+    let at = section("forward").map_or(fields.at(), |node| node.at);
+    let profiles = profiles::read(reader, (section("profiles"), at), &base);
     let routes = routes::read(reader, section("routes"), &profiles);
     let exemptions = section("exemptions")
         .map(|node| exemptions::read(reader, node, &table, &floors))

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use classifiers_core::Category;
 
-use crate::document::Node;
+use crate::document::{Node, Place};
 use crate::format::PROFILE;
 use crate::policy::Floors;
 use crate::profile::{Hazards, Profile};
 use crate::reader::{Entry, Fields, Reader, shorten};
-use crate::{Mode, Policy, Streaming};
+use crate::{Forward, Mode, Policy, Streaming};
 
 use super::hazards::{self, Line, Written};
-use super::{floors, shadow, streaming};
+use super::{floors, forward, shadow, streaming};
 
 /// What a profile differs from.
 pub(super) struct Base<'b> {
@@ -20,6 +20,7 @@ pub(super) struct Base<'b> {
     pub(super) floors: &'b Floors,
     pub(super) mode: Mode,
     pub(super) streaming: Streaming,
+    pub(super) forward: Forward,
 }
 
 /// A profile with the name's place.
@@ -28,21 +29,21 @@ pub(super) struct Named<'n> {
     pub(super) profile: Profile,
 }
 
-/// `base`, and the profiles of `node`.
+/// `base`, of which `forward` is said at `at`, and the profiles of `node`.
 pub(super) fn read<'n>(
     reader: &mut Reader<'_>,
-    node: Option<&'n Node>,
+    (node, at): (Option<&'n Node>, Place),
     base: &Base<'_>,
 ) -> Vec<Named<'n>> {
-    let mut profiles = vec![Named {
-        entry: None,
-        profile: Profile {
-            name: Arc::from(Policy::BASE),
-            mode: base.mode,
-            hazards: base.table.compile(),
-            streaming: base.streaming,
-        },
-    }];
+    let rules = Profile {
+        name: Arc::from(Policy::BASE),
+        mode: base.mode,
+        hazards: base.table.compile(),
+        streaming: base.streaming,
+        forward: base.forward,
+    };
+    forward::report_redactions(reader, (base.forward, at), &rules.hazards, base.floors);
+    let mut profiles = vec![Named { entry: None, profile: rules }];
     let entries = node.and_then(|node| reader.entries(node, "`profiles`"));
     for entry in entries.unwrap_or_default() {
         check_name(reader, entry);
@@ -94,11 +95,17 @@ fn profile(
         Some(node) => streaming::read(reader, node, base.streaming),
         None => base.streaming,
     };
+    let forward = forward::read(reader, fields, base.forward);
+    let hazards = Hazards::new(|category| line(category).compile());
+    if fields.get("forward").is_some() || !own.is_empty() {
+        forward::report_redactions(reader, (forward, entry.at), &hazards, base.floors);
+    }
     Profile {
         name: Arc::from(entry.key),
         mode: mode.unwrap_or(base.mode),
-        hazards: Hazards::new(|category| line(category).compile()),
+        hazards,
         streaming,
+        forward,
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use classifiers_core::{Category, Direction};
 use policies::{
-    Action, Because, BlockedBudget, Limits, Mode, Quota, ReplyAs, Rule, Streaming, StreamingMode,
-    TestOutcome, TextRetention,
+    Action, Because, BlockedBudget, Forward, Limits, Mode, Quota, ReplyAs, Rule, Streaming,
+    StreamingMode, TestOutcome, TextRetention,
 };
 
 use crate::support::{assert_own_tests_pass, checked, hazards, policy, said};
@@ -38,7 +38,8 @@ fn what_the_example_asks_for() {
         blocked: Some(blocked),
     };
     assert_eq!(policy.limits(), limits);
-    assert_eq!(policy.streaming(), Streaming::DEFAULT);
+    assert_eq!(policy.streaming(), Streaming { overlap: 800, ..Streaming::DEFAULT });
+    assert_eq!(policy.forward(), Forward::AfterVerdict);
     let retention = policy.retention().unwrap();
     assert_eq!(retention.text, TextRetention::Redacted);
     assert_eq!(retention.redact, [Category::Secrets, Category::PersonalData]);

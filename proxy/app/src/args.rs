@@ -91,6 +91,9 @@ pub(crate) struct ServeArgs {
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Where to serve /metrics, /livez and /readyz; nowhere unless said
+    #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_ADMIN")]
+    pub(crate) admin: Option<SocketAddr>,
     /// A policy file, or one that comes with the program (see `policy --list`) [default: default]
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) policy: Option<String>,

@@ -30,6 +30,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: Option<SocketAddr>,
+    /// Where metrics and health are served.
+    admin: Option<SocketAddr>,
     upstream: Option<UpstreamFile>,
     policy: Option<String>,
     prompt_guard: Option<PromptGuardFile>,
@@ -91,6 +93,8 @@ struct LimitsFile {
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
+    /// Where metrics and health are served, if they are.
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) target: Target,
     pub(crate) policy: Policy,
     /// Where the policy comes from, if it is watched: not where it comes with the program.
@@ -129,6 +133,7 @@ impl Config {
         let name = args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY);
         Ok(Self {
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
+            admin: args.admin.or(file.admin),
             target,
             policy: tested_policy(name)?,
             policy_file: library::by_name(name).is_none().then(|| name.into()),

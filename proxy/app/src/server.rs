@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proxy_audit::{Journal, Options};
-use proxy_stack::{ActivePolicy, Parts, Upstream, stack};
+use proxy_stack::{ActivePolicy, Metrics, Parts, Upstream, stack};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -16,6 +17,7 @@ use crate::reload::Reload;
 /// A guard that listens, and what must be closed when it stops.
 pub(crate) struct Server {
     listener: Listener,
+    admin: Option<Listener>,
     config: Config,
     journal: Arc<Journal>,
     upstream: Upstream,
@@ -32,16 +34,25 @@ impl Server {
             .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
         let journal = Arc::new(open_journal(&config.audit_dir)?);
         let listener = Listener::bind(config.listen, config.tls.as_ref()).await?;
+        let admin = match config.admin {
+            Some(address) => Some(Listener::bind(address, None).await?),
+            None => None,
+        };
         let calibrations = registry::calibrations(&panel)?;
         let policies = Arc::new(ActivePolicy::new(config.policy.clone(), calibrations));
         let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
         let reload = config.policy_file.as_ref().map(watch).transpose()?;
-        Ok(Self { listener, config, journal, upstream, panel, policies, reload })
+        Ok(Self { listener, admin, config, journal, upstream, panel, policies, reload })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> Result<SocketAddr, Failure> {
         self.listener.address()
+    }
+
+    /// Where metrics and health are served, if they are.
+    pub(crate) fn admin_address(&self) -> Result<Option<SocketAddr>, Failure> {
+        self.admin.as_ref().map(Listener::address).transpose()
     }
 
     /// Which classifiers judge, for the log.
@@ -52,7 +63,9 @@ impl Server {
 
     /// Serves until `stop`; returns when every answer has left and the audit log is sealed.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { listener, config, journal, upstream, panel, policies, reload } = self;
+        let metrics = Arc::<Metrics>::default();
+        let Self { listener, admin, config, journal, upstream, panel, policies, reload } = self;
+        let status = proxy_stack::admin(Arc::clone(&metrics), Arc::clone(&policies), config.limits);
         let gate = stack(Parts {
             journal: Arc::clone(&journal),
             instance: config.instance,
@@ -61,7 +74,14 @@ impl Server {
             panel,
             limits: config.limits,
             upstream,
+            metrics,
         });
+        let admin = async {
+            match admin {
+                Some(admin) => admin.serve(status, std::future::pending(), Duration::ZERO).await,
+                None => std::future::pending().await,
+            }
+        };
         let watch = async {
             match reload {
                 Some(reload) => reload.run().await,
@@ -71,6 +91,7 @@ impl Server {
         tokio::select! {
             () = listener.serve(gate, stop, config.drain) => {}
             () = watch => {}
+            () = admin => {}
         }
         journal
             .close()

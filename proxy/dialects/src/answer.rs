@@ -3,10 +3,12 @@
 use classifiers_core::{Direction, Passage, Role};
 
 use crate::dialect::Dialect;
+use crate::json::set;
+use crate::moderation::sides;
 use crate::read::{Unknown, read};
 use crate::request::replace;
 use crate::table::Voice;
-use crate::{Json, ReadError};
+use crate::{Json, Moderated, ReadError};
 
 /// A strictly read answer. Fields that the guard does not know have been removed.
 #[derive(Debug)]
@@ -44,6 +46,13 @@ impl Answer {
     /// Takes the text out of every choice and puts `refusal` in its place; usage stays.
     pub fn withhold(&mut self, refusal: &str) {
         (self.dialect.0.withhold)(&mut self.document, refusal);
+    }
+
+    /// Puts what was found in the request and in the answer into it, where the format has words for that.
+    pub fn moderate(&mut self, input: &Moderated, output: &Moderated) {
+        if let Some(format) = self.dialect.0.moderation {
+            set(&mut self.document, "moderation", sides(format, input, output));
+        }
     }
 
     /// The body that goes to the client.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use classifiers_core::{Direction, Passage, Role};
 
+use crate::json::set;
 use crate::read::{Unknown, read};
 use crate::table::{Field, Voice};
 use crate::{Json, ReadError};
@@ -330,6 +331,13 @@ impl Envelope {
     pub(crate) fn with_choices(&self, choices: Vec<Json>) -> Vec<u8> {
         let mut document = self.document.clone();
         set_choices(&mut document, choices);
+        document.to_bytes()
+    }
+
+    pub(crate) fn moderated(&self, moderation: Json) -> Vec<u8> {
+        let mut document = self.document.clone();
+        set_choices(&mut document, Vec::new());
+        set(&mut document, "moderation", moderation);
         document.to_bytes()
     }
 }

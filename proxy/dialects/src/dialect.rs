@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::chunk::{Envelope, Event, Frame};
+use crate::moderation::ModerationFormat;
 use crate::table::Field;
 use crate::{
     ApiError, Json, ReadError, Transcript, anthropic_messages, openai_chat, openai_completions,
@@ -31,6 +32,8 @@ pub(crate) struct Format {
     pub(crate) withhold: fn(&mut Json, &str),
     /// A refusal in place of an answer, if the format has words for one.
     pub(crate) refusal: Option<fn(&Refusal<'_>) -> Json>,
+    /// How it says what the guard found, if callers may ask for that.
+    pub(crate) moderation: Option<ModerationFormat>,
     /// An error as clients expect it.
     pub(crate) error: fn(&ApiError) -> Vec<u8>,
 }

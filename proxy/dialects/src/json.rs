@@ -175,6 +175,15 @@ pub(crate) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Json)>) -> J
     Json::Object(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
+/// Gives a field its value, whether it is there or not.
+pub(crate) fn set(document: &mut Json, name: &str, value: Json) {
+    let Json::Object(fields) = document else { return };
+    match fields.iter_mut().find(|(field, _)| field == name) {
+        Some((_, place)) => *place = value,
+        None => fields.push((name.into(), value)),
+    }
+}
+
 struct Limits {
     keys: Cell<usize>,
     broken: Cell<Option<&'static str>>,

@@ -5,7 +5,7 @@ use classifiers_core::{Direction, Passage, Role};
 use crate::dialect::Dialect;
 use crate::read::{Unknown, read};
 use crate::table::Voice;
-use crate::{Json, ReadError};
+use crate::{Json, Moderation, ReadError};
 
 /// A strictly read request.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ pub struct Request {
     dialect: Dialect,
     document: Json,
     passages: Vec<Passage>,
+    moderation: Option<Moderation>,
 }
 
 impl Dialect {
@@ -23,9 +24,13 @@ impl Dialect {
     pub fn read_request(self, body: &[u8]) -> Result<Request, ReadError> {
         let mut document = Json::parse(body)?;
         let voice = Voice { role: Role::User, direction: Direction::Input };
+        let moderation = match self.0.moderation {
+            Some(_) => Moderation::asked(&document)?,
+            None => None,
+        };
         let passages = read(&mut document, self.0.request, voice, Unknown::Refuse)?;
         (self.0.complete)(&mut document)?;
-        let request = Request { dialect: self, document, passages };
+        let request = Request { dialect: self, document, passages, moderation };
         if request.is_stream() && self.0.stream.is_none() {
             let why = "this route has no streamed answers";
             return Err(ReadError::at("unsupported", "/stream", why));
@@ -66,6 +71,12 @@ impl Request {
             .get("stream_options")
             .and_then(|options| options.get("include_usage"))
             .is_some_and(Json::is_true)
+    }
+
+    /// What the caller wants to be told about the exchange. It does not go on.
+    #[must_use]
+    pub const fn moderation(&self) -> Option<Moderation> {
+        self.moderation
     }
 
     /// How many choices were asked for.

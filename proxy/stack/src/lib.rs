@@ -7,6 +7,7 @@
 //! Nothing here names a model or a wire format's fields.
 
 mod active;
+mod admin;
 mod admission;
 mod arrival;
 mod catch_panic;
@@ -16,6 +17,7 @@ mod headers;
 mod keys;
 mod limit;
 mod limits;
+mod metrics;
 mod read;
 mod record;
 mod reply;
@@ -25,10 +27,12 @@ mod stack;
 mod upstream;
 
 pub use active::{ActivePolicy, Refused, Reloaded};
+pub use admin::admin;
 pub use arrival::{Arrival, HttpFault, RequestBody};
 pub use guard::{Check, Cleared, Panel};
 pub use keys::{KeyNames, fingerprint};
 pub use limits::Limits;
+pub use metrics::Metrics;
 pub use reply::ReplyBody;
 pub use respond::unrecognised;
 pub use stack::{Gate, Parts, stack};

@@ -48,10 +48,17 @@ pub(crate) fn route(method: &Method, uri: &Uri, checks: bool) -> Result<Posture,
     if method != takes {
         return Err(Denial::MethodNotAllowed(takes));
     }
-    if uri.query().is_some() {
-        return Err(Denial::BadHttp("this route takes no query"));
+    match uri.query() {
+        None => Ok(posture),
+        Some(query) if takes_query(&posture, query) => Ok(posture),
+        Some(_) => Err(Denial::BadHttp("this route takes no query")),
     }
-    Ok(posture)
+}
+
+/// Anthropic's clients call their beta interface by this query and say in a header which betas they mean. Neither goes
+/// on: the model server gets a plain request, and a field that only a beta knows is refused like any unknown one.
+fn takes_query(posture: &Posture, query: &str) -> bool {
+    *posture == Posture::Guarded(Dialect::ANTHROPIC_MESSAGES) && query == "beta=true"
 }
 
 fn harmless(path: &str) -> Option<Posture> {

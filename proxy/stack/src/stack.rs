@@ -15,7 +15,7 @@ use crate::limit::LimitLayer;
 use crate::read::ReadLayer;
 use crate::record::RecordLayer;
 use crate::respond::RespondLayer;
-use crate::{ActivePolicy, Arrival, KeyNames, Limits, ReplyBody, Upstream};
+use crate::{ActivePolicy, Arrival, KeyNames, Limits, Metrics, ReplyBody, Upstream};
 
 /// The whole proxy as one service: a request in, a response out, no errors. Boxed here because its type names
 /// every layer, and one call through a pointer per request is nothing.
@@ -38,12 +38,14 @@ pub struct Parts {
     pub limits: Limits,
     /// The model server.
     pub upstream: Upstream,
+    /// Where the guard counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Puts the layers together, outermost first.
 #[must_use]
 pub fn stack(parts: Parts) -> Gate {
-    let Parts { journal, instance, policies, keys, panel, limits, upstream } = parts;
+    let Parts { journal, instance, policies, keys, panel, limits, upstream, metrics } = parts;
     let service = ServiceBuilder::new()
         // Outside the record, which closes itself as failed while a panic passes through.
         .layer(CatchPanicLayer)
@@ -56,7 +58,7 @@ pub fn stack(parts: Parts) -> Gate {
         .layer(AdmissionLayer::new(limits.concurrent))
         .layer(ReadLayer::new(limits, keys))
         // Makes the only `Cleared` there is, and the upstream takes nothing else.
-        .layer(GuardLayer::new(panel, limits))
+        .layer(GuardLayer::new(panel, limits, metrics))
         .service(upstream);
     BoxCloneSyncService::new(service)
 }

@@ -18,6 +18,8 @@ pub struct Examination {
     pub(crate) parts: Vec<Part>,
     /// When it was asked for.
     pub(crate) asked: Duration,
+    /// When the oldest text in it came that no verdict covers.
+    pub(crate) oldest: Duration,
 }
 
 /// One stretch of one text.
@@ -34,13 +36,24 @@ pub(crate) struct Part {
 impl Examination {
     /// Nothing to judge: for an answer that says nothing, which is decided about too.
     pub const fn empty() -> Self {
-        Self { passages: Vec::new(), parts: Vec::new(), asked: Duration::ZERO }
+        Self {
+            passages: Vec::new(),
+            parts: Vec::new(),
+            asked: Duration::ZERO,
+            oldest: Duration::ZERO,
+        }
     }
 
     /// When it was asked for, since the beginning of the stream.
     #[must_use]
     pub const fn asked(&self) -> Duration {
         self.asked
+    }
+
+    /// When the oldest text in it came that no verdict covers, since the beginning of the stream.
+    #[must_use]
+    pub const fn oldest(&self) -> Duration {
+        self.oldest
     }
 
     /// The texts to judge.

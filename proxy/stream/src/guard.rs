@@ -159,6 +159,12 @@ impl StreamGuard {
         !self.ended && !full
     }
 
+    /// What every event of the answer repeats, if one has come.
+    #[must_use]
+    pub const fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_ref()
+    }
+
     /// Bytes that are held: of the upstream's stream chunks and events half received, and text that has left and will be
     /// repeated.
     #[must_use]
@@ -179,9 +185,11 @@ impl StreamGuard {
         if self.asking || !self.texts.iter().any(|text| self.is_due(text, now)) {
             return None;
         }
-        let mut examination = Examination { passages: Vec::new(), parts: Vec::new(), asked: now };
+        let (passages, parts) = (Vec::new(), Vec::new());
+        let mut examination = Examination { passages, parts, asked: now, oldest: now };
         for (number, text) in self.texts.iter().enumerate() {
             if self.is_due(text, now) || text.joins() {
+                examination.oldest = examination.oldest.min(text.waits_since().unwrap_or(now));
                 add(&mut examination, number, text);
             }
         }

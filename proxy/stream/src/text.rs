@@ -141,6 +141,11 @@ impl Text {
         (lets_go && !self.at_end_only).then(|| self.since + max_wait)
     }
 
+    /// When the oldest character came that no verdict covers, if there is one.
+    pub(crate) fn waits_since(&self) -> Option<Duration> {
+        (self.new > 0).then_some(self.since)
+    }
+
     /// Whether judging it along with another text is worth it.
     pub(crate) const fn joins(&self) -> bool {
         !self.at_end_only && self.new > 0 && 2 * self.new >= self.settings.window

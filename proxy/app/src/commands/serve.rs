@@ -18,6 +18,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let server = Server::start(config).await?;
         let address = server.address()?;
         let classifiers = server.classifiers();
+        if let Some(admin) = server.admin_address()? {
+            tracing::info!(%admin, "metrics and health");
+        }
         tracing::info!(%address, %policy, %classifiers, audit_dir = %audit_dir.display(), "guarding");
         server.run(stop).await?;
         tracing::info!("stopped; the audit log is sealed");

@@ -75,6 +75,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
     let target = Target::parse(&format!("http://{}", stand_in.address()), None)
         .map_err(|error| Failure::environment("the stand-in cannot be used", &error))?;
     Ok(Config {
+        admin: None,
         // A single round of exchanges needs no port that anybody knows.
         listen: if args.once { ANY_PORT } else { args.listen },
         target,

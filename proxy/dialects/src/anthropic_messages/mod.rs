@@ -28,6 +28,7 @@ pub(crate) const FORMAT: Format = Format {
     choices: |_| 1,
     withhold,
     refusal: Some(refusal),
+    moderation: None,
     error,
 };
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use classifiers_core::{Category, Direction, Passage, Role};
 
+use crate::moderation::number;
 use crate::read::{Unknown, read_shape};
 use crate::request::replace;
 use crate::table::{Shape, Voice};
@@ -273,12 +274,6 @@ impl Answering<'_> {
         }
         reasons
     }
-}
-
-/// A score with the four decimals it has.
-fn number(score: f32) -> Json {
-    let rounded = (f64::from(score) * 10_000.0).round() / 10_000.0;
-    serde_json::Number::from_f64(rounded).map_or(Json::Null, Json::Number)
 }
 
 /// By what a category is known where hazards have codes: `S1` to `S14`, else its name.

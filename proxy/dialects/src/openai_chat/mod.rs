@@ -11,6 +11,7 @@ pub(crate) use reply::{DONE, no_usage};
 
 use crate::chunk::{Chunk, Chunks, Event};
 use crate::dialect::{Format, StreamFormat};
+use crate::moderation::{self, ModerationFormat};
 use crate::{ApiError, Json, ReadError};
 
 pub(crate) const FORMAT: Format = Format {
@@ -30,6 +31,7 @@ pub(crate) const FORMAT: Format = Format {
     choices: asked_for,
     withhold: reply::withhold,
     refusal: Some(reply::refusal),
+    moderation: Some(ModerationFormat { side: moderation::results, stream: reply::moderate }),
     error: ApiError::to_bytes,
 };
 

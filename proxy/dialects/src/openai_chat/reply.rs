@@ -1,8 +1,8 @@
 //! Answers the guard writes itself.
 
-use crate::Json;
 use crate::dialect::{Cut, CutChoice, Refusal};
 use crate::json::object;
+use crate::{Envelope, Json};
 
 /// The data of the event that ends a stream.
 pub(crate) const DONE: &[u8] = b"[DONE]";
@@ -99,6 +99,18 @@ pub(super) fn cut(cut: Cut<'_>) -> Vec<Vec<u8>> {
     }
     events.extend(cut.usage.map(|usage| usage.fill([""; 0])));
     events.push(DONE.to_vec());
+    events
+}
+
+/// Puts what was found into a chunk of its own, before the end.
+pub(super) fn moderate(
+    mut events: Vec<Vec<u8>>,
+    like: Option<&Envelope>,
+    moderation: Json,
+) -> Vec<Vec<u8>> {
+    if let Some(like) = like {
+        events.insert(events.len().saturating_sub(1), like.moderated(moderation));
+    }
     events
 }
 

@@ -63,7 +63,8 @@ pub(crate) const REQUEST: &[Field] = &[
         Either(&[Never("the guard cannot watch over answers that are stored upstream"), Null]),
     ),
     may("audio", Either(&[Null, MEDIA])),
-    may("moderation", Either(&[Null, Refused("`moderation` is not served yet")])),
+    // The guard answers it: see `moderation.rs`.
+    may("moderation", Dropped),
     may(
         "web_search_options",
         Either(&[Null, Refused("text from a web search cannot be examined here")]),

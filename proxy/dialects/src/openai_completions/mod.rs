@@ -27,6 +27,7 @@ pub(crate) const FORMAT: Format = Format {
     choices,
     withhold,
     refusal: Some(refusal),
+    moderation: None,
     error: ApiError::to_bytes,
 };
 

@@ -22,6 +22,7 @@ pub(crate) const FORMAT: Format = Format {
     withhold,
     // It has no words.
     refusal: None,
+    moderation: None,
     error: ApiError::to_bytes,
 };
 

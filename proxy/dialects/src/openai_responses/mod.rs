@@ -15,8 +15,9 @@ pub use transcript::Transcript;
 
 use crate::chunk::encode_named;
 use crate::dialect::{Format, Refusal, StreamFormat};
-use crate::json::object;
-use crate::{ApiError, Json, ReadError};
+use crate::json::{object, set};
+use crate::moderation::{self, ModerationFormat};
+use crate::{ApiError, Envelope, Json, ReadError};
 
 #[cfg(test)]
 pub(crate) use events::{KINDS, Kind};
@@ -38,6 +39,7 @@ pub(crate) const FORMAT: Format = Format {
     choices: |_| 1,
     withhold,
     refusal: Some(refusal),
+    moderation: Some(ModerationFormat { side: moderation::result, stream: moderate }),
     error: ApiError::to_bytes,
 };
 
@@ -120,11 +122,14 @@ fn refusal_part(text: &str) -> Json {
     object([("type", "refusal".into()), ("refusal", text.into())])
 }
 
-/// Gives a field its value, whether it is there or not.
-fn set(document: &mut Json, name: &str, value: Json) {
-    let Json::Object(fields) = document else { return };
-    match fields.iter_mut().find(|(field, _)| field == name) {
-        Some((_, place)) => *place = value,
-        None => fields.push((name.into(), value)),
+/// Puts what was found into the last event, which says the whole answer.
+fn moderate(mut events: Vec<Vec<u8>>, _: Option<&Envelope>, moderation: Json) -> Vec<Vec<u8>> {
+    if let Some(last) = events.last_mut()
+        && let Ok(mut event) = Json::parse(last)
+        && let Some(response) = event.pointer_mut("/response")
+    {
+        set(response, "moderation", moderation);
+        *last = event.to_bytes();
     }
+    events
 }

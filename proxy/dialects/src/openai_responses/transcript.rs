@@ -5,11 +5,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::events::number;
-use super::{message, refusal_part, refuse, refused, set, started};
+use super::{message, refusal_part, refuse, refused, started};
 use crate::Json;
 use crate::chunk::Frame;
 use crate::dialect::{Cut, Refusal};
-use crate::json::object;
+use crate::json::{object, set};
 use crate::request::replace;
 
 /// What of a streamed answer has left, where events are numbered and repeat what others said; empty elsewhere.

@@ -1,6 +1,6 @@
 //! The proof that a decision was made.
 
-/// Something the guard has let through.
+/// Something the guard has let through: with a verdict, or before it where the policy says `forward: race`.
 ///
 /// The field is private and only the guard makes one, so calling the upstream without a verdict does not compile:
 ///
@@ -17,7 +17,7 @@ pub struct Cleared<R> {
 }
 
 impl<R> Cleared<R> {
-    /// To be called with a decision that lets `inner` pass, and with its record written.
+    /// To be called with its record written, and with a decision that lets `inner` pass or a policy that lets it go before.
     pub(super) const fn grant(inner: R) -> Self {
         Self { inner }
     }

@@ -5,6 +5,7 @@ mod clearance;
 mod language;
 mod layer;
 mod lookup;
+mod moderation;
 mod panel;
 mod request;
 mod response;
@@ -16,3 +17,4 @@ pub use clearance::Cleared;
 pub use panel::{Check, Panel};
 
 pub(crate) use layer::GuardLayer;
+pub(crate) use stream::bounds;

@@ -10,9 +10,11 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use policies::{Action, Policy};
 use proxy_dialects::openai_chat::upstream_error_text;
-use proxy_dialects::{Answer, Dialect};
+use proxy_dialects::{Answer, Dialect, Moderation};
 
 use super::layer::Guarding;
+use super::moderation::Seen;
+use super::request::Passed;
 use super::ruling::{Ruled, delivered, redacted, rule};
 use super::stream::streamed;
 use crate::denial::Denial;
@@ -35,6 +37,8 @@ pub(super) struct Asker {
     language: Option<String>,
     /// What was done with the request.
     pub(super) input: Action,
+    /// What the caller wants to be told, and what was found in the request.
+    moderation: Option<(Moderation, Seen)>,
     /// When the upstream was called.
     pub(super) called: Instant,
 }
@@ -49,8 +53,29 @@ impl Asker {
             choices: asked.request.choices(),
             language: asked.language.clone(),
             input: Action::Allow,
+            moderation: asked.request.moderation().map(|asked| (asked, Seen::default())),
             called: Instant::now(),
         }
+    }
+
+    /// The request was let through.
+    pub(super) fn passed(&mut self, passed: Passed) {
+        self.input = passed.action;
+        if let (Some((_, own)), Some(seen)) = (&mut self.moderation, passed.seen) {
+            *own = seen;
+        }
+    }
+
+    /// Blocks more of an answer than the policy does, if the caller asked for that.
+    pub(super) fn ask_more(&self, ruled: &mut Ruled) {
+        if self.moderation.as_ref().is_some_and(|(asked, _)| asked.blocks_output) {
+            ruled.block_what_counts();
+        }
+    }
+
+    /// What was found in the request, if the caller wants to be told.
+    pub(super) fn seen_in_request(&self) -> Option<&Seen> {
+        self.moderation.as_ref().map(|(_, seen)| seen)
     }
 
     pub(super) fn note_upstream(&self) {
@@ -162,6 +187,8 @@ where
         .read_answer(&bytes)
         .map_err(|error| Denial::UpstreamInvalid(error.to_string()))?;
     let mut ruled = asker.rule(guarding, answer.passages()).await;
+    asker.ask_more(&mut ruled);
+    let seen = asker.seen_in_request().map(|_| Seen::of(&ruled));
     if ruled.decision.action == Action::Redact && !redact(&mut answer, &ruled) {
         ruled.block_instead();
     }
@@ -172,6 +199,9 @@ where
             return Err(Denial::GuardUnavailable);
         }
         answer.withhold(&asker.message(&ruled));
+    }
+    if let (Some(input), Some(output)) = (asker.seen_in_request(), seen) {
+        answer.moderate(&input.moderated(), &output.moderated());
     }
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -15,8 +15,8 @@ use super::{Panel, language};
 /// A decision with what led to it.
 pub(super) struct Ruled {
     pub(super) decision: Decision,
-    evidence: Evidence,
-    checks: Vec<proxy_audit::Check>,
+    pub(super) evidence: Evidence,
+    pub(super) checks: Vec<proxy_audit::Check>,
 }
 
 /// Asks the panel about `passages` and decides.

@@ -18,11 +18,12 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use policies::{Action, StreamingMode};
 use proxy_audit::{Outcome, ReadSummary, Unchecked};
-use proxy_dialects::ApiError;
-use proxy_stream::{Examination, Mode, Settings, StreamError, StreamGuard};
+use proxy_dialects::{ApiError, Envelope};
+use proxy_stream::{Bounds, Examination, Mode, Settings, StreamError, StreamGuard};
 use tokio::time::{Instant, sleep_until};
 
 use super::layer::Guarding;
+use super::moderation::Seen;
 use super::response::{Asker, next_data};
 use super::ruling::{Ruled, delivered, recorded, rule};
 use super::tally::{Tally, place};
@@ -60,6 +61,11 @@ fn settings(policy: &policies::Policy) -> Settings {
     Settings { mode, window, overlap, max_wait }
 }
 
+/// What a stream under `policy` is held back at most.
+pub(crate) fn bounds(policy: &policies::Policy) -> Bounds {
+    settings(policy).bounds(policy.timeout())
+}
+
 /// A verdict on its way. Boxed: it is kept between the polls of everything else.
 type Judging = Pin<Box<dyn Future<Output = (Examination, Ruled)> + Send>>;
 
@@ -74,8 +80,12 @@ struct Answering<B> {
     began: Instant,
     judging: Option<Judging>,
     tally: Tally,
+    /// What was found, for a caller who wants to be told.
+    seen: Seen,
     /// How long verdicts took, one after the other.
     judged: Duration,
+    /// The most bytes that were held at a time.
+    held: usize,
     /// How much of each text has been let go.
     until: BTreeMap<String, u64>,
 }
@@ -83,7 +93,7 @@ struct Answering<B> {
 /// What happened next.
 enum Happened {
     Received(Result<Option<Bytes>, Denial>),
-    Judged(Examination, Ruled),
+    Judged(Box<(Examination, Ruled)>),
     Waited,
 }
 
@@ -111,7 +121,9 @@ where
             began: Instant::now(),
             judging: None,
             tally: Tally::default(),
+            seen: Seen::default(),
             judged: Duration::ZERO,
+            held: 0,
             until: BTreeMap::new(),
         }
     }
@@ -123,7 +135,7 @@ where
             let happened = answering.happen().await;
             let ended = match happened {
                 Happened::Received(data) => answering.receive(data).err(),
-                Happened::Judged(examination, ruled) => answering.decide(examination, ruled).err(),
+                Happened::Judged(judged) => answering.decide(judged.0, judged.1).err(),
                 Happened::Waited => None,
             };
             if let Some(stopped) = ended {
@@ -132,6 +144,7 @@ where
             let events = answering.stream.release();
             answering.note_released();
             if answering.stream.is_over() {
+                let events = answering.tell(events, answering.stream.envelope());
                 let outcome = delivered(answering.asker.input, answering.tally.action());
                 return Some((Part::Last(Ending { events, outcome, reason: None }), None));
             }
@@ -151,14 +164,14 @@ where
         tokio::select! {
             // A verdict lets text go; nothing is gained by reading on before it is taken in.
             biased;
-            (examination, ruled) = async {
+            judged = async {
                 match judging {
                     Some(judging) => judging.await,
                     None => pending().await,
                 }
             } => {
                 self.judging = None;
-                Happened::Judged(examination, ruled)
+                Happened::Judged(Box::new(judged))
             }
             data = async {
                 match body {
@@ -199,6 +212,7 @@ where
             Some(data) => self.stream.feed(&data, self.began.elapsed()),
             None => self.stream.end(),
         };
+        self.held = self.held.max(self.stream.held());
         fed.map_err(Stopped::Unreadable)?;
         if self.stream.is_ended() {
             self.asker.note_upstream();
@@ -212,9 +226,15 @@ where
 
     /// Carries out a decision about a part of the answer, and notes it.
     fn decide(&mut self, examination: Examination, mut ruled: Ruled) -> Result<(), Stopped> {
+        self.asker.ask_more(&mut ruled);
+        if self.asker.seen_in_request().is_some() {
+            self.seen.add(&ruled);
+        }
         let mut ruling = ruled.take_record();
         place(&mut ruling, &examination);
-        self.judged += self.began.elapsed().saturating_sub(examination.asked());
+        let now = self.began.elapsed();
+        self.judged += now.saturating_sub(examination.asked());
+        self.guarding.metrics.text_waited(now.saturating_sub(examination.oldest()));
         let cuts: Vec<_> = match ruled.decision.action {
             Action::Redact => {
                 let cuts = ruled.decision.redactions.iter();
@@ -262,6 +282,13 @@ where
         (self.settings.mode != Mode::Follow).then_some(LetGo { action, until })
     }
 
+    /// The last `events` of the answer; a caller who asked is told there what was found.
+    fn tell(&self, events: Vec<Vec<u8>>, like: Option<&Envelope>) -> Vec<Vec<u8>> {
+        let Some(input) = self.asker.seen_in_request() else { return events };
+        let (input, output) = (input.moderated(), self.seen.moderated());
+        self.asker.dialect.moderate(events, like, (&input, &output))
+    }
+
     /// Ends the answer before its time. The upstream's call ends here too.
     fn stop(&mut self, stopped: Stopped) -> Ending {
         self.body = None;
@@ -276,7 +303,9 @@ where
                 let message = self.asker.message(&ruled);
                 let nothing = StreamGuard::new(self.asker.dialect, self.settings, 0, 0);
                 let stream = std::mem::replace(&mut self.stream, nothing);
-                Ending { events: stream.cut(&message), outcome: Outcome::Blocked, reason: None }
+                let like = stream.envelope().cloned();
+                let events = self.tell(stream.cut(&message), like.as_ref());
+                Ending { events, outcome: Outcome::Blocked, reason: None }
             }
             Stopped::Upstream(Denial::UpstreamTimeout) => {
                 self.broken("upstream_timeout", "the model server fell silent")
@@ -297,6 +326,13 @@ where
     fn broken(&self, code: &'static str, message: &str) -> Ending {
         let error = self.asker.dialect.error(&ApiError::new("server_error", code, message));
         Ending { events: vec![error], outcome: Outcome::UpstreamFailed, reason: Some(code) }
+    }
+}
+
+/// Counted when it is over, however it ends.
+impl<B> Drop for Answering<B> {
+    fn drop(&mut self) {
+        self.guarding.metrics.stream_held(self.held);
     }
 }
 

@@ -1,0 +1,137 @@
+//! What is counted about streams, and what a policy lets them hold at most.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use policies::Policy;
+
+use crate::Limits;
+use crate::guard::bounds;
+
+/// Upper bounds of the buckets of held bytes.
+const BYTES: [u64; 8] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24];
+/// Upper bounds of the buckets of time that text waits for its verdict, in milliseconds.
+const MILLISECONDS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 2_500, 10_000];
+
+/// Counters of the guard, shared by all exchanges.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// The most that each stream held at a time.
+    held: Histogram<8>,
+    /// How long the oldest text of each examination waited for its verdict.
+    waited: Histogram<8>,
+}
+
+/// Counts of values by size.
+#[derive(Debug)]
+struct Histogram<const N: usize> {
+    buckets: [AtomicU64; N],
+    count: AtomicU64,
+    sum: AtomicU64,
+    max: AtomicU64,
+}
+
+impl<const N: usize> Default for Histogram<N> {
+    fn default() -> Self {
+        Self {
+            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+            count: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+            max: AtomicU64::new(0),
+        }
+    }
+}
+
+impl<const N: usize> Histogram<N> {
+    /// Counts `value` into the first bucket of `bounds` that holds it.
+    fn add(&self, value: u64, bounds: &[u64; N]) {
+        let fits = self.buckets.iter().zip(bounds).find(|(_, bound)| value <= **bound);
+        if let Some((bucket, _)) = fits {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(value, Ordering::Relaxed);
+        self.max.fetch_max(value, Ordering::Relaxed);
+    }
+
+    /// As Prometheus reads it; `unit` is one of the values in the unit of the metric.
+    fn write(&self, text: &mut String, (name, help): (&str, &str), bounds: &[u64; N], unit: f64) {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let mut line = |line: String| text.push_str(&(line + "\n"));
+        line(format!("# HELP {name} {help}"));
+        line(format!("# TYPE {name} histogram"));
+        let mut below = 0;
+        for (bucket, bound) in self.buckets.iter().zip(bounds) {
+            below += get(bucket);
+            line(format!("{name}_bucket{{le=\"{}\"}} {below}", *bound as f64 * unit));
+        }
+        let count = get(&self.count).max(below);
+        line(format!("{name}_bucket{{le=\"+Inf\"}} {count}"));
+        line(format!("{name}_sum {}", get(&self.sum) as f64 * unit));
+        line(format!("{name}_count {count}"));
+        line(format!("# HELP {name}_max The largest of them since the start."));
+        line(format!("# TYPE {name}_max gauge"));
+        line(format!("{name}_max {}", get(&self.max) as f64 * unit));
+    }
+}
+
+impl Metrics {
+    /// A stream is over that held up to so many bytes at a time.
+    pub(crate) fn stream_held(&self, bytes: usize) {
+        self.held.add(bytes as u64, &BYTES);
+    }
+
+    /// A verdict came; the oldest text that waited for it had waited so long.
+    pub(crate) fn text_waited(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.waited.add(ms, &MILLISECONDS);
+    }
+
+    /// Everything in the text format of Prometheus, with what `policy` and `limits` let a stream hold at most.
+    #[must_use]
+    pub fn render(&self, policy: &Policy, limits: &Limits) -> String {
+        let mut text = String::new();
+        declare(&mut text, policy, limits);
+        let held = ("guard_stream_held_bytes", "The most that a stream held at a time.");
+        self.held.write(&mut text, held, &BYTES, 1.0);
+        let waited = (
+            "guard_stream_wait_seconds",
+            "How long the oldest text of an examination waited for its verdict.",
+        );
+        self.waited.write(&mut text, waited, &MILLISECONDS, 0.001);
+        text
+    }
+}
+
+/// The worst cases, by profile. Without a bound of their own, characters and time are unbounded: `whole` answers.
+fn declare(text: &mut String, policy: &Policy, limits: &Limits) {
+    let mut line = |line: std::fmt::Arguments<'_>| text.push_str(&format!("{line}\n"));
+    line(format_args!("# HELP guard_policy_info The policy in force."));
+    line(format_args!("# TYPE guard_policy_info gauge"));
+    let (name, revision) = (policy.name(), policy.revision());
+    line(format_args!("guard_policy_info{{policy=\"{name}\",revision=\"{revision}\"}} 1"));
+    let bytes = "guard_stream_held_bytes_bound";
+    line(format_args!("# HELP {bytes} A stream that would hold more is ended with an error."));
+    line(format_args!("# TYPE {bytes} gauge"));
+    line(format_args!("{bytes} {}", limits.answer_bytes));
+    let profiles: Vec<_> = policy
+        .profiles()
+        .filter_map(|name| Some((name, bounds(&policy.with_profile(name)?))))
+        .collect();
+    let characters = "guard_stream_held_characters_bound";
+    line(format_args!("# HELP {characters} Characters of one text that are held at most."));
+    line(format_args!("# TYPE {characters} gauge"));
+    for (profile, bounds) in &profiles {
+        let most = bounds.characters.map_or("+Inf".to_owned(), |most| most.to_string());
+        line(format_args!("{characters}{{profile=\"{profile}\"}} {most}"));
+    }
+    let seconds = "guard_stream_wait_seconds_bound";
+    line(format_args!(
+        "# HELP {seconds} Time from a text's arrival to its verdict at most, where no check takes longer than the policy lets it."
+    ));
+    line(format_args!("# TYPE {seconds} gauge"));
+    for (profile, bounds) in &profiles {
+        let most = bounds.time.map_or("+Inf".to_owned(), |most| most.as_secs_f64().to_string());
+        line(format_args!("{seconds}{{profile=\"{profile}\"}} {most}"));
+    }
+}
