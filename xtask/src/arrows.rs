@@ -8,6 +8,7 @@ use crate::run::output;
 const ARROWS: &[(&str, &[&str])] = &[
     ("classifiers-core", &[]),
     ("classifiers-batching", &["classifiers-core"]),
+    ("classifiers-llama-guard", &["classifiers-batching", "classifiers-core"]),
     ("classifiers-prompt-guard", &["classifiers-batching", "classifiers-core", "classifiers-text"]),
     ("classifiers-starter", &["classifiers-core"]),
     ("classifiers-text", &["classifiers-core"]),

@@ -28,6 +28,11 @@ pub trait Engine: Send + 'static {
 pub trait Input: Send + 'static {
     /// Its length in tokens.
     fn tokens(&self) -> usize;
+
+    /// Whether it goes before all that is not urgent, whatever their deadlines.
+    fn is_urgent(&self) -> bool {
+        false
+    }
 }
 
 /// How a [`Pool`] works.
@@ -190,8 +195,9 @@ impl<E: Engine> Shared<E> {
         for input in inputs {
             let (answer, receiver) = oneshot::channel();
             answers.push(receiver);
-            let tokens = input.tokens();
-            state.queue.push(Waiting { job: Job { input, answer }, tokens, deadline });
+            let (tokens, urgent) = (input.tokens(), input.is_urgent());
+            let job = Job { input, answer };
+            state.queue.push(Waiting { job, tokens, deadline, urgent });
         }
         drop(state);
         self.work.notify_all();
@@ -202,18 +208,19 @@ impl<E: Engine> Shared<E> {
     fn work(&self, mut engine: E) {
         while let Some(batch) = self.next_batch() {
             let tokens: usize = batch.iter().map(|waiting| waiting.tokens).sum();
-            let longest = batch.iter().map(|waiting| waiting.tokens).max().unwrap_or_default();
             let rows = batch.len();
+            let width = batch.iter().map(|waiting| waiting.tokens).max().unwrap_or_default();
+            let padded = if self.options.batches.packed { tokens } else { width * rows };
             let started = Instant::now();
             let (answers, outputs) = run(&mut engine, batch);
             let mut state = self.lock();
             state.running = state.running.saturating_sub(tokens);
-            let speed = (longest * rows) as f64 / started.elapsed().as_secs_f64().max(1e-6);
+            let speed = padded as f64 / started.elapsed().as_secs_f64().max(1e-6);
             state.tokens_per_second += NEWEST * (speed - state.tokens_per_second);
             state.counts.batches += 1;
             state.counts.inputs += rows as u64;
             state.counts.tokens += tokens as u64;
-            state.counts.padding += (longest * rows - tokens) as u64;
+            state.counts.padding += (padded - tokens) as u64;
             drop(state);
             tell(answers, outputs);
         }

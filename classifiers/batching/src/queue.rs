@@ -10,6 +10,8 @@ pub struct BatchLimits {
     pub tokens: usize,
     /// No more than this share of a batch is padding, 0 to 1.
     pub padding: f32,
+    /// Inputs lie one after the other: lengths may differ, and nothing is padded.
+    pub packed: bool,
 }
 
 /// Something to be judged, with how long it is and how long its caller waits.
@@ -19,12 +21,15 @@ pub(crate) struct Waiting<T> {
     /// Its length in tokens.
     pub(crate) tokens: usize,
     pub(crate) deadline: Instant,
+    /// Goes before all that is not.
+    pub(crate) urgent: bool,
 }
 
-/// A queue in the order of deadlines.
+/// A queue in the order of deadlines, what is urgent first.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    waiting: BTreeMap<(Instant, u64), Waiting<T>>,
+    /// `false` sorts first: the key begins with whether it can wait.
+    waiting: BTreeMap<(bool, Instant, u64), Waiting<T>>,
     count: u64,
     tokens: usize,
 }
@@ -48,7 +53,8 @@ impl<T> Queue<T> {
     pub(crate) fn push(&mut self, waiting: Waiting<T>) {
         self.count += 1;
         self.tokens += waiting.tokens;
-        self.waiting.insert((waiting.deadline, self.count), waiting);
+        let key = (!waiting.urgent, waiting.deadline, self.count);
+        self.waiting.insert(key, waiting);
     }
 
     /// The next batch: the input whose caller can wait least, and with it those of about its length, as far as the
@@ -61,10 +67,10 @@ impl<T> Queue<T> {
         for (key, other) in &self.waiting {
             let rows = batch.len() + chosen.len() + 1;
             let width = longest.max(other.tokens);
-            let padded = width * rows;
+            let padded = if limits.packed { total + other.tokens } else { width * rows };
             if padded > limits.tokens.max(longest) {
                 // Rows only get more and none narrower than the longest so far.
-                if longest * rows > limits.tokens {
+                if !limits.packed && longest * rows > limits.tokens {
                     break;
                 }
                 continue;
@@ -96,26 +102,28 @@ mod tests {
     proptest! {
         #[test]
         fn everything_comes_out_once_within_the_limits_and_the_most_urgent_first(
-            jobs in prop::collection::vec((1usize..600, 0u64..50), 1..80),
+            jobs in prop::collection::vec((1usize..600, 0u64..50, any::<bool>()), 1..80),
             tokens in 1usize..2000,
             padding_limit in 0.0f32..0.5,
+            packed in any::<bool>(),
         ) {
             let start = Instant::now();
             let mut queue = Queue::default();
-            for (job, (tokens, wait)) in jobs.iter().enumerate() {
+            for (job, (tokens, wait, urgent)) in jobs.iter().enumerate() {
                 let deadline = start + Duration::from_millis(*wait);
-                queue.push(Waiting { job, tokens: *tokens, deadline });
+                queue.push(Waiting { job, tokens: *tokens, deadline, urgent: *urgent });
             }
-            let limits = BatchLimits { tokens, padding: padding_limit };
+            let limits = BatchLimits { tokens, padding: padding_limit, packed };
             let mut seen = vec![false; jobs.len()];
             while !queue.is_empty() {
-                let urgent = queue.waiting.values().map(|w| w.deadline).min().unwrap();
+                let urgent = queue.waiting.values().map(|w| (!w.urgent, w.deadline)).min().unwrap();
                 let batch = queue.next_batch(&limits);
-                prop_assert_eq!(batch[0].deadline, urgent);
+                prop_assert_eq!((!batch[0].urgent, batch[0].deadline), urgent);
                 let longest = batch.iter().map(|w| w.tokens).max().unwrap();
                 let sum: usize = batch.iter().map(|w| w.tokens).sum();
-                prop_assert!(batch.len() == 1 || longest * batch.len() <= tokens);
-                prop_assert!(padding(sum, longest * batch.len()) <= padding_limit + 1e-6);
+                let padded = if packed { sum } else { longest * batch.len() };
+                prop_assert!(batch.len() == 1 || padded <= tokens);
+                prop_assert!(padding(sum, padded) <= padding_limit + 1e-6);
                 for waiting in batch {
                     prop_assert!(!std::mem::replace(&mut seen[waiting.job], true));
                 }

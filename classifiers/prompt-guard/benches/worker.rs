@@ -27,7 +27,7 @@ fn main() -> Result<(), Failure> {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
     };
     let deadline = Duration::from_millis(number("DEADLINE_MS", 600_000) as u64);
-    let batches = BatchLimits { tokens: number("BATCH_TOKENS", 512), padding: 0.0 };
+    let batches = BatchLimits { tokens: number("BATCH_TOKENS", 512), padding: 0.0, packed: false };
     let options = Options {
         threads: number("THREADS", 2),
         sessions: number("SESSIONS", 1),

@@ -69,9 +69,9 @@ const OVERLAP: usize = 255;
 /// Tokenizing a longer text would hold up the others on its thread.
 const INLINE_BYTES: usize = 4 * 1024;
 /// A processor gains little by batches: enough to fill its registers, no padding, and nobody waits long for others.
-const CPU_BATCHES: BatchLimits = BatchLimits { tokens: 512, padding: 0.0 };
+const CPU_BATCHES: BatchLimits = BatchLimits { tokens: 512, padding: 0.0, packed: false };
 /// A graphics card idles with less.
-const CUDA_BATCHES: BatchLimits = BatchLimits { tokens: 16_384, padding: 0.15 };
+const CUDA_BATCHES: BatchLimits = BatchLimits { tokens: 16_384, padding: 0.15, packed: false };
 /// What speed is measured with.
 const PROBE: &str =
     "The quick brown fox jumps over the lazy dog, and what is written here matters to nobody.";

@@ -43,7 +43,7 @@ fn bench(deadline: Duration) -> Bench {
     let (go, go_receiver) = channel();
     let engine = Stepped { batches: batch_sender, go: go_receiver };
     let options = PoolOptions {
-        batches: BatchLimits { tokens: 24, padding: 0.1 },
+        batches: BatchLimits { tokens: 24, padding: 0.1, packed: false },
         deadline,
         tokens_per_second: 1.0,
     };

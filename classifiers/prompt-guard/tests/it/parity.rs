@@ -58,7 +58,7 @@ async fn ids_and_logits_of_500_texts_are_pythons() {
 
 #[tokio::test]
 async fn batches_with_padding_change_no_logit() {
-    let batches = classifiers_batching::BatchLimits { tokens: 4096, padding: 0.9 };
+    let batches = classifiers_batching::BatchLimits { tokens: 4096, padding: 0.9, packed: false };
     let Some(model) = load("labels3", Options { batches: Some(batches), ..options() }) else {
         return;
     };

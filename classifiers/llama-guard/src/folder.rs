@@ -1,0 +1,79 @@
+//! A model's folder: which files it has, and whether they belong together.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::error::LoadError;
+use crate::prompt::Variant;
+use crate::safetensors::Shards;
+use crate::template;
+use crate::tokens::Tokens;
+
+/// A checked folder, without its weights.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) config: Config,
+    pub(crate) tokens: Tokens,
+    pub(crate) variant: Variant,
+    pub(crate) shards: Shards,
+    /// Every file that an answer depends on.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Folder {
+    pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
+        let config_file = path.join("config.json");
+        let config = Config::read(&config_file)?;
+        let tokenizer = path.join("tokenizer.json");
+        let tokens = Tokens::read(&tokenizer)?;
+        if tokens.count() > config.vocabulary {
+            let (known, rows) = (tokens.count(), config.vocabulary);
+            let fault = format!("it has {known} tokens, the model only {rows}");
+            return Err(LoadError::wrong(&tokenizer, fault));
+        }
+        let (template_file, source) = chat_template(path)?;
+        let variant = template::variant(&template_file, &source)?;
+        let shards = Shards::open(path)?;
+        let mut files = vec![config_file, tokenizer, template_file];
+        files.extend(shards.files.iter().cloned());
+        Ok(Self { config, tokens, variant, shards, files })
+    }
+}
+
+/// The digest of each of `files`, and one of all of them.
+pub(crate) fn digests(
+    files: &[PathBuf],
+) -> Result<(Vec<(PathBuf, blake3::Hash)>, blake3::Hash), LoadError> {
+    let mut all = blake3::Hasher::new();
+    let digests = files.iter().map(|path| {
+        let mut hasher = blake3::Hasher::new();
+        let failed = |error| LoadError::unreadable(path, error);
+        hasher.update_reader(File::open(path).map_err(failed)?).map_err(failed)?;
+        let digest = hasher.finalize();
+        all.update(digest.as_bytes());
+        Ok((path.clone(), digest))
+    });
+    let digests = digests.collect::<Result<_, LoadError>>()?;
+    Ok((digests, all.finalize()))
+}
+
+/// The chat template, and the file that holds it: transformers 5 writes one of its own.
+fn chat_template(folder: &Path) -> Result<(PathBuf, String), LoadError> {
+    let own = folder.join("chat_template.jinja");
+    if own.is_file() {
+        let source =
+            std::fs::read_to_string(&own).map_err(|error| LoadError::unreadable(&own, error))?;
+        return Ok((own, source));
+    }
+    let described = folder.join("tokenizer_config.json");
+    let text =
+        std::fs::read(&described).map_err(|error| LoadError::unreadable(&described, error))?;
+    let value: Value = serde_json::from_slice(&text)
+        .map_err(|error| LoadError::wrong(&described, format!("it is no JSON: {error}")))?;
+    let source = value.get("chat_template").and_then(Value::as_str).map(str::to_owned);
+    let source = source.ok_or_else(|| LoadError::wrong(&described, "it has no `chat_template`"))?;
+    Ok((described, source))
+}

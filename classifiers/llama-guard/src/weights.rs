@@ -1,0 +1,43 @@
+//! From named tensors to a model's weights.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::config::Config;
+use crate::error::LoadError;
+use crate::llama::{Layer, Linear, Weights};
+use crate::safetensors::Shards;
+
+/// Takes all weights of a model of `config` out of `shards`, as `dtype` on `device`.
+pub(crate) fn dense(
+    config: &Config,
+    mut shards: Shards,
+    on: (DType, &Device),
+) -> Result<Weights, LoadError> {
+    let Config { vocabulary, hidden, heads, kv_heads, head_dim, feed_forward, .. } = *config;
+    let embedding = shards.take("model.embed_tokens.weight", &[vocabulary, hidden], on)?;
+    let mut layers = Vec::with_capacity(config.layers);
+    for at in 0..config.layers {
+        let mut take = |name: &str, shape: &[usize]| -> Result<Tensor, LoadError> {
+            shards.take(&format!("model.layers.{at}.{name}.weight"), shape, on)
+        };
+        let (wide, narrow) = (heads * head_dim, kv_heads * head_dim);
+        layers.push(Layer {
+            attention_norm: take("input_layernorm", &[hidden])?,
+            query: Linear(take("self_attn.q_proj", &[wide, hidden])?),
+            key: Linear(take("self_attn.k_proj", &[narrow, hidden])?),
+            value: Linear(take("self_attn.v_proj", &[narrow, hidden])?),
+            output: Linear(take("self_attn.o_proj", &[hidden, wide])?),
+            feed_forward_norm: take("post_attention_layernorm", &[hidden])?,
+            gate: Linear(take("mlp.gate_proj", &[feed_forward, hidden])?),
+            up: Linear(take("mlp.up_proj", &[feed_forward, hidden])?),
+            down: Linear(take("mlp.down_proj", &[hidden, feed_forward])?),
+        });
+    }
+    let norm = shards.take("model.norm.weight", &[hidden], on)?;
+    let head = match config.tied {
+        true => embedding.clone(),
+        false => shards.take("lm_head.weight", &[vocabulary, hidden], on)?,
+    };
+    shards.all_taken()?;
+    Ok(Weights { embedding, layers, norm, head: Linear(head) })
+}
