@@ -59,10 +59,7 @@ fn hanging() -> BoxClassify {
         if passage.text.contains("do-crash") {
             panic!("the service itself, as told");
         }
-        Ok(classifiers_core::Assessment {
-            classifier: ClassifierId::new("hanging", "1"),
-            findings: Vec::new(),
-        })
+        Ok(classifiers_core::Assessment::new(ClassifierId::new("hanging", "1"), Vec::new()))
     }))
 }
 

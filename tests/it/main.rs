@@ -24,6 +24,7 @@ mod durability;
 mod formats;
 mod http1;
 mod http2;
+mod llama_guard;
 mod moderation;
 mod policies;
 mod policy_commands;

@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "classifiers-batching",
             "classifiers-core",
+            "classifiers-llama-guard",
             "classifiers-prompt-guard",
             "classifiers-starter",
             "classifiers-text",

@@ -8,7 +8,8 @@ use classifiers_core::{Assessment, ClassifyError, Passage};
 use quick_cache::sync::Cache;
 use tower::{Layer, Service};
 
-/// Verdicts of one classifier, in one revision, by what they are about: the passage's text and who wrote it.
+/// Verdicts of one classifier, in one revision, by what they are about: the passage's text, who wrote it, and what was
+/// said before.
 ///
 /// Failures are not remembered. The key is BLAKE3, so that nobody can craft a text that is mistaken for another.
 pub struct VerdictCache {
@@ -31,6 +32,12 @@ impl std::fmt::Debug for VerdictCache {
 
 fn key(passage: &Passage) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
+    for (role, text) in passage.context.turns() {
+        hasher.update(role.name().as_bytes());
+        // With its length, so that no text is mistaken for two.
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
     hasher.update(passage.origin.role.name().as_bytes());
     hasher.update(&[0]);
     hasher.update(passage.text.as_bytes());

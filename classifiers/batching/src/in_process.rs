@@ -58,7 +58,7 @@ fn assess<B: Backend>(backend: &B, passage: Passage) -> Result<Assessment, Class
         .map_err(|_| ClassifyError::Failed("it panicked".to_owned()))??;
     let [findings] = <[_; 1]>::try_from(answer)
         .map_err(|_| ClassifyError::Failed("it answered for another number of texts".to_owned()))?;
-    Ok(Assessment { classifier: backend.id().clone(), findings })
+    Ok(Assessment::new(backend.id().clone(), findings))
 }
 
 /// The verdict to come.

@@ -29,7 +29,7 @@ impl fmt::Display for ClassifierId {
 
 /// A classifier: a batch of passages in, findings out.
 ///
-/// An answer must depend on the passages' text and role alone, so that it may be cached by content and
+/// An answer must depend on the passages' text, role and context alone, so that it may be cached by content and
 /// revision. A backend judges each passage whole, whatever its length.
 pub trait Backend: Send + Sync + 'static {
     /// Name and revision.

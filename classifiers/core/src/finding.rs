@@ -31,6 +31,24 @@ pub struct Assessment {
     pub classifier: ClassifierId,
     /// At least one finding for each category the classifier covers, low scores too.
     pub findings: Vec<Finding>,
+    /// What it measured on the way to its findings, by name, the most telling first: passages are compared by it. For
+    /// the record: nothing is decided by it.
+    pub measures: Vec<(&'static str, f32)>,
+}
+
+impl Assessment {
+    /// `findings` of `classifier`, without measures.
+    #[must_use]
+    pub const fn new(classifier: ClassifierId, findings: Vec<Finding>) -> Self {
+        Self { classifier, findings, measures: Vec::new() }
+    }
+
+    /// Whether its measures say worse than `others` do.
+    #[must_use]
+    pub fn measures_more_than(&self, others: &[(&'static str, f32)]) -> bool {
+        let telling = |measures: &[(&'static str, f32)]| measures.first().map(|(_, value)| *value);
+        telling(&self.measures) > telling(others)
+    }
 }
 
 /// Why there is no verdict. Never to be read as "nothing found".

@@ -17,6 +17,6 @@ mod triggers;
 pub use backend::{Backend, ClassifierId};
 pub use classify::{BoxClassify, Classify};
 pub use finding::{Assessment, ClassifyError, Finding};
-pub use passage::{Direction, Origin, Passage, Role};
+pub use passage::{Context, Direction, Origin, Passage, Role, Turn};
 pub use taxonomy::Category;
 pub use triggers::TestTriggers;

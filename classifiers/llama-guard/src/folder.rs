@@ -43,6 +43,15 @@ impl Folder {
     }
 }
 
+/// Whether `folder` looks like one of a Llama, good or bad: its config.json says so.
+#[must_use]
+pub fn is_llama(folder: &Path) -> bool {
+    let config = std::fs::read(folder.join("config.json")).ok();
+    let config = config.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let kind = config.as_ref().and_then(|config| config.get("model_type")).and_then(Value::as_str);
+    kind.is_some_and(|kind| kind.contains("llama"))
+}
+
 /// The digest of each of `files`, and one of all of them.
 pub(crate) fn digests(
     files: &[PathBuf],

@@ -176,14 +176,8 @@ impl Asker {
         let (ids, places) = self.tokens.placed(&spoken(&last.text)).map_err(|e| failed(&e))?;
         let room = self.room(last.speaker);
         if name.len() + ids.len() <= room {
-            let mut said = [name, ids].concat();
-            for turn in before.iter().rev() {
-                let turn = self.turn(turn)?;
-                if turn.len() + said.len() > room {
-                    break;
-                }
-                said = [turn, said].concat();
-            }
+            let mut said = self.context(before, room - name.len() - ids.len())?;
+            said.extend(name.into_iter().chain(ids));
             return Ok(vec![(self.prompt(last.speaker, &said, urgent), None)]);
         }
         if self.long == Long::Refuse {
@@ -206,6 +200,22 @@ impl Asker {
 
     fn ids(&self, text: &str) -> Result<Vec<u32>, ClassifyError> {
         self.tokens.ids(text).map_err(|error| failed(&error))
+    }
+
+    /// As many of the latest `turns` as have `room`.
+    fn context(&self, turns: &[Turn], room: usize) -> Result<Vec<u32>, ClassifyError> {
+        let mut kept = Vec::new();
+        let mut count = 0;
+        for turn in turns.iter().rev() {
+            let ids = self.turn(turn)?;
+            count += ids.len();
+            if count > room {
+                break;
+            }
+            kept.push(ids);
+        }
+        kept.reverse();
+        Ok(kept.concat())
     }
 
     #[cfg(test)]
@@ -255,18 +265,55 @@ impl Inner {
             let (score, span) = scores.max_by(|a, b| a.0.total_cmp(&b.0))?;
             Some(Finding { category: category(number)?, score, span: span.clone() })
         });
-        Ok(Assessment { classifier: self.id.clone(), findings: findings.collect() })
+        let mut said = Assessment::new(self.id.clone(), findings.collect());
+        let worst = verdicts.iter().max_by(|a, b| a.binary.total_cmp(&b.binary));
+        said.measures = worst.map(measures).unwrap_or_default();
+        Ok(said)
     }
 }
 
-/// A passage as a conversation. Whatever comes to the model is the user's, whoever wrote it.
+/// A passage as a conversation in which it comes last.
 fn turns(passage: &Passage) -> Vec<Turn> {
-    let speaker = match passage.origin.role {
+    let before = passage.context.turns().iter().map(|(role, text)| (*role, text));
+    let turns = before.chain([(passage.origin.role, &passage.text)]);
+    turns.map(|(role, text)| Turn { speaker: speaker(role), text: Arc::clone(text) }).collect()
+}
+
+/// Whatever comes to the model is the user's, whoever wrote it.
+const fn speaker(role: Role) -> Speaker {
+    match role {
         Role::Operator | Role::User | Role::Tool => Speaker::User,
         Role::Assistant => Speaker::Agent,
-    };
-    vec![Turn { speaker, text: Arc::clone(&passage.text) }]
+    }
 }
+
+/// What a verdict says beside the scores.
+fn measures(verdict: &Verdict) -> Vec<(&'static str, f32)> {
+    let both = [("p_unsafe_of_two", verdict.binary), ("p_unsafe_of_all", verdict.full)];
+    let first = verdict.categories.iter().filter_map(|(number, share)| {
+        let name = FIRST.get(usize::from(*number).checked_sub(1)?)?;
+        Some((*name, *share))
+    });
+    both.into_iter().chain(first).collect()
+}
+
+/// The probability that a category comes first in the list, were there one.
+const FIRST: [&str; 14] = [
+    "first_s1",
+    "first_s2",
+    "first_s3",
+    "first_s4",
+    "first_s5",
+    "first_s6",
+    "first_s7",
+    "first_s8",
+    "first_s9",
+    "first_s10",
+    "first_s11",
+    "first_s12",
+    "first_s13",
+    "first_s14",
+];
 
 impl Service<Passage> for LlamaGuard {
     type Response = Assessment;

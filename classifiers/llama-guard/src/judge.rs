@@ -3,11 +3,16 @@
 //! Behind the prompt stand `\n\n`, `unsafe`, `\n` and `S`, as if the model had written them. What it would write in their
 //! places is read off all at once: whether it begins as it should, `safe` or `unsafe`, and the first number.
 
+use std::sync::Arc;
+
 use candle_core::{D, Tensor};
 use classifiers_batching::{Engine, Input};
 use classifiers_core::ClassifyError;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::error::LoadError;
 use crate::llama::{Llama, Piece};
+use crate::options::Options;
 use crate::pages::{Pages, Sequence};
 use crate::tokens::Grammar;
 
@@ -83,6 +88,8 @@ pub(crate) struct Judge {
     keeps: bool,
     /// Tokens that went through the model so far.
     computed: u64,
+    /// What it is computed with, if not with all processors.
+    threads: Option<Arc<ThreadPool>>,
 }
 
 /// What the model would write at one place.
@@ -114,17 +121,22 @@ impl Judge {
         (llama, pages): (Llama, usize),
         grammar: Grammar,
         numbers: Vec<u8>,
-        (chunk, keeps): (usize, bool),
-    ) -> Self {
-        Self {
+        options: &Options,
+    ) -> Result<Self, LoadError> {
+        let threads = options.threads.map(|count| {
+            let pool = ThreadPoolBuilder::new().num_threads(count).build();
+            pool.map(Arc::new).map_err(|error| LoadError::Options(error.to_string()))
+        });
+        Ok(Self {
             llama,
             pages: Pages::new(pages),
             grammar,
             numbers,
-            chunk: chunk.max(1),
-            keeps,
+            chunk: options.pass_tokens().max(1),
+            keeps: options.keeps_prefixes,
             computed: 0,
-        }
+            threads: threads.transpose()?,
+        })
     }
 
     /// Judges `batch`; each answer for itself.
@@ -350,7 +362,10 @@ impl Engine for Judge {
     type Output = Answer;
 
     fn run(&mut self, batch: &[Prompt]) -> Result<Vec<Answer>, ClassifyError> {
-        Ok(self.judge(batch))
+        Ok(match self.threads.clone() {
+            Some(threads) => threads.install(|| self.judge(batch)),
+            None => self.judge(batch),
+        })
     }
 }
 

@@ -22,11 +22,14 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod verify;
 mod weights;
 
 pub use device::{Device, Precision, Unknown};
 pub use error::LoadError;
+pub use folder::is_llama;
 pub use guard::{Facts, LlamaGuard};
 pub use judge::Verdict;
 pub use options::{Long, Options};
 pub use prompt::{Categories, Layout, Speaker, Turn, Variant};
+pub use verify::{Latency, Probe, Report};

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
+use classifiers_batching::Engine;
+use classifiers_core::ClassifyError;
+
 use crate::error::LoadError;
 use crate::folder::{self, Folder};
 use crate::guard::{Asker, Facts};
@@ -58,8 +61,7 @@ pub(crate) fn load(path: &Path, options: &Options) -> Result<Loaded, LoadError> 
     let digests = digests.map_err(|_| LoadError::Options("no digest could be computed".to_owned()));
     let (files, digest) = digests??;
     let numbers = layout.categories.numbers().collect();
-    let passes = (options.pass_tokens(), options.keeps_prefixes);
-    let mut judge = Judge::new((llama?, pages), tokens.grammar.clone(), numbers, passes);
+    let mut judge = Judge::new((llama?, pages), tokens.grammar.clone(), numbers, options)?;
     let asker = Asker::new(tokens, layout, (context, options.long))
         .map_err(|fault| LoadError::wrong(path, fault))?;
     let tokens_per_second = test(&mut judge, &asker, options.self_test)?;
@@ -115,9 +117,8 @@ fn test(judge: &mut Judge, asker: &Asker, must_pass: bool) -> Result<f64, LoadEr
 }
 
 fn one(judge: &mut Judge, prompt: &Prompt) -> Result<Verdict, LoadError> {
-    let answers = judge.judge(std::slice::from_ref(prompt));
-    let answer =
-        answers.into_iter().next().unwrap_or(Err(classifiers_core::ClassifyError::Overloaded));
+    let answers = judge.run(std::slice::from_ref(prompt)).map_err(|error| failed(&error))?;
+    let answer = answers.into_iter().next().unwrap_or(Err(ClassifyError::Overloaded));
     answer.map_err(|error| failed(&error))
 }
 
@@ -148,6 +149,6 @@ fn agree(
     )))
 }
 
-fn failed(error: &classifiers_core::ClassifyError) -> LoadError {
+fn failed(error: &ClassifyError) -> LoadError {
     LoadError::SelfTest(error.to_string())
 }

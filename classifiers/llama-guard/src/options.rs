@@ -14,6 +14,8 @@ pub struct Options {
     pub device: Device,
     /// What it is computed in; by default f32 on a processor, bf16 on a graphics card.
     pub precision: Option<Precision>,
+    /// Threads that it is computed with on a processor; by default as many as there are processors.
+    pub threads: Option<usize>,
     /// Tokens whose keys and values are kept at a time, those of prompts under way included; by default what suits the
     /// device. A prompt is never longer than this.
     pub kept_tokens: Option<usize>,
@@ -61,6 +63,7 @@ impl Default for Options {
         Self {
             device: Device::Cpu,
             precision: None,
+            threads: None,
             kept_tokens: None,
             keeps_prefixes: true,
             pass_tokens: None,

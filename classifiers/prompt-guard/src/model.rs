@@ -244,7 +244,7 @@ impl Inner {
         if passage.origin.role != Role::User {
             findings.push(strongest(Category::PromptInjection, &found, |scores| scores.indirect));
         }
-        Ok(Assessment { classifier: self.id.clone(), findings })
+        Ok(Assessment::new(self.id.clone(), findings))
     }
 }
 

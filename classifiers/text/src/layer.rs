@@ -85,7 +85,7 @@ where
     ) -> impl Future<Output = Result<Assessment, ClassifyError>> + Send + use<S> {
         let disguised = views.get(1..).unwrap_or_default().to_vec();
         let judge = |text| {
-            let passage = Passage { text, origin: passage.origin.clone() };
+            let passage = Passage { text, ..passage.clone() };
             self.inner.clone().oneshot(passage)
         };
         let judged: Vec<_> = disguised.iter().map(|view| judge(Arc::clone(view.text()))).collect();
@@ -101,6 +101,9 @@ where
 }
 
 fn merge(assessment: &mut Assessment, view: &View, found: Assessment) {
+    if found.measures_more_than(&assessment.measures) {
+        assessment.measures.clone_from(&found.measures);
+    }
     for mut finding in found.findings {
         finding.span = finding.span.map(|span| view.original(&span));
         let known = assessment

@@ -147,6 +147,7 @@ fn ruling(number: u64, side: u64) -> Ruling {
         scores,
         tools: ByCategory::default(),
         dialogue: ByCategory::default(),
+        measures: ByCategory::default(),
         at: ByCategory::default(),
         spans: Vec::new(),
         spans_left_out: 0,

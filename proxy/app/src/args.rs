@@ -65,9 +65,10 @@ pub(crate) enum Command {
     Fingerprint,
     /// Print a policy that comes with the program, to start your own from
     Policy(PolicyArgs),
-    /// Check a Prompt Guard folder: files and digests, labels, what it says about fixed texts, how fast it is
+    /// Check a model's folder (Prompt Guard or Llama Guard): files and digests, what it says about fixed texts, how fast
+    /// it is
     ///
-    /// Ends with 0 if the model behaves like Prompt Guard, 1 if it answers otherwise, 3 if it cannot be loaded.
+    /// Ends with 0 if the model behaves like what it is, 1 if it answers otherwise, 3 if it cannot be loaded.
     VerifyModel(VerifyModelArgs),
     /// Look into the audit log
     Audit(AuditArgs),
@@ -105,6 +106,11 @@ pub(crate) struct ServeArgs {
     /// classifiers/prompt-guard/tools/export.py makes one; `portcullis verify-model DIR` checks it.
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_PROMPT_GUARD")]
     pub(crate) prompt_guard: Option<PathBuf>,
+    /// Have hazards judged by the Llama Guard 3 (8B or 1B) in this folder, as Hugging Face publishes it
+    ///
+    /// `portcullis verify-model DIR` checks it and says how fast it is. The policy's `timeout` must leave it time.
+    #[arg(long, value_name = "DIR", env = "PORTCULLIS_LLAMA_GUARD")]
+    pub(crate) llama_guard: Option<PathBuf>,
     /// Settings of the server (server.yaml); arguments and environment win over it
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -118,6 +124,9 @@ pub(crate) struct ClassifyArgs {
     /// Have prompt attacks judged by the Prompt Guard in this folder
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_PROMPT_GUARD")]
     pub(crate) prompt_guard: Option<PathBuf>,
+    /// Have hazards judged by the Llama Guard 3 in this folder
+    #[arg(long, value_name = "DIR", env = "PORTCULLIS_LLAMA_GUARD")]
+    pub(crate) llama_guard: Option<PathBuf>,
     /// Take every line as a JSON object; a line that is not one is an error
     #[arg(long)]
     pub(crate) json: bool,
@@ -137,9 +146,12 @@ pub(crate) struct ModelArgs {
     /// What to run it on: cpu, cuda, or cuda:1 for the second graphics card [default: cpu]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-    /// Threads for one inference [default: as many as there are processors, at most 8]
+    /// Threads for one inference [default: as many as there are processors, for Prompt Guard at most 8]
     #[arg(long, value_name = "COUNT")]
     pub(crate) threads: Option<usize>,
+    /// What Llama Guard is computed in: f32, f16 or bf16 [default: f32 on a processor, bf16 on a graphics card]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) precision: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

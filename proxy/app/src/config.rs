@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use classifiers_core::Category;
 use classifiers_prompt_guard::{Device, Options};
 use jiff::civil::Date;
 use policies::{Policy, library};
@@ -14,7 +15,7 @@ use serde::Deserialize;
 
 use crate::args::{ModelArgs, ServeArgs};
 use crate::failure::Failure;
-use crate::registry::Model;
+use crate::registry::{Llama, Model, Models};
 
 /// Loopback only: whoever wants others to connect says so.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -35,6 +36,7 @@ struct File {
     upstream: Option<UpstreamFile>,
     policy: Option<String>,
     prompt_guard: Option<PromptGuardFile>,
+    llama_guard: Option<LlamaGuardFile>,
     /// What API keys are called: name and fingerprint, as `portcullis fingerprint` prints it.
     keys: BTreeMap<String, String>,
     audit: AuditFile,
@@ -62,6 +64,36 @@ struct PromptGuardFile {
     threads: Option<usize>,
     sessions: Option<usize>,
     temperature: Option<f32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LlamaGuardFile {
+    dir: PathBuf,
+    /// `cpu`, `cuda` or `cuda:1`.
+    device: Option<String>,
+    /// `f32`, `f16` or `bf16`.
+    precision: Option<String>,
+    threads: Option<usize>,
+    /// Tokens whose keys and values are kept; no prompt is longer.
+    kept_tokens: Option<usize>,
+    /// What becomes of a text longer than the context.
+    #[serde(default)]
+    long: LongFile,
+    /// Categories that it is not asked about.
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Other names for categories, such as a sentence that says what counts.
+    #[serde(default)]
+    rename: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LongFile {
+    #[default]
+    Window,
+    Refuse,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,8 +131,8 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// Where the policy comes from, if it is watched: not where it comes with the program.
     pub(crate) policy_file: Option<PathBuf>,
-    /// Judges prompt attacks if there is one.
-    pub(crate) prompt_guard: Option<Model>,
+    /// The models that judge beside what comes with the program.
+    pub(crate) models: Models,
     pub(crate) keys: KeyNames,
     pub(crate) audit_dir: PathBuf,
     pub(crate) tls: Option<Tls>,
@@ -137,7 +169,10 @@ impl Config {
             target,
             policy: tested_policy(name)?,
             policy_file: library::by_name(name).is_none().then(|| name.into()),
-            prompt_guard: prompt_guard(args.prompt_guard.clone(), file.prompt_guard)?,
+            models: Models {
+                prompt_guard: prompt_guard(args.prompt_guard.clone(), file.prompt_guard)?,
+                llama_guard: llama_guard(args.llama_guard.clone(), file.llama_guard)?,
+            },
             keys: key_names(file.keys)?,
             audit_dir: args
                 .audit_dir
@@ -164,15 +199,52 @@ fn prompt_guard(
     let Some(file) = file else {
         return dir.map(|dir| ModelArgs::default().of(dir)).transpose();
     };
-    let args = ModelArgs { device: file.device, threads: file.threads };
+    let args = ModelArgs { device: file.device, threads: file.threads, precision: None };
     let mut model = args.of(dir.unwrap_or(file.dir))?;
     model.options.sessions = file.sessions.unwrap_or(model.options.sessions);
     model.options.temperature = file.temperature.unwrap_or(model.options.temperature);
     Ok(Some(model))
 }
 
+/// The same for Llama Guard.
+fn llama_guard(
+    dir: Option<PathBuf>,
+    file: Option<LlamaGuardFile>,
+) -> Result<Option<Llama>, Failure> {
+    let Some(file) = file else {
+        return dir.map(|dir| ModelArgs::default().llama(dir)).transpose();
+    };
+    let args = ModelArgs { device: file.device, threads: file.threads, precision: file.precision };
+    let mut model = args.llama(dir.unwrap_or(file.dir))?;
+    let category = |name: &str| {
+        name.parse::<Category>().map_err(|error| Failure::Usage(format!("llama_guard: {error}")))
+    };
+    model.options.kept_tokens = file.kept_tokens;
+    model.options.long = match file.long {
+        LongFile::Window => classifiers_llama_guard::Long::Window,
+        LongFile::Refuse => classifiers_llama_guard::Long::Refuse,
+    };
+    model.options.exclude =
+        file.exclude.iter().map(|name| category(name)).collect::<Result<_, _>>()?;
+    let renamed = file.rename.into_iter().map(|(from, to)| Ok((category(&from)?, to)));
+    model.options.rename = renamed.collect::<Result<_, Failure>>()?;
+    Ok(Some(model))
+}
+
 impl ModelArgs {
-    /// The model in `folder`, run so.
+    /// The Llama Guard in `folder`, run so.
+    pub(crate) fn llama(&self, folder: PathBuf) -> Result<Llama, Failure> {
+        let base = classifiers_llama_guard::Options::default();
+        let usage = |error: classifiers_llama_guard::Unknown| Failure::Usage(error.to_string());
+        let device = self.device.as_deref().map(str::parse).transpose().map_err(usage)?;
+        let precision = self.precision.as_deref().map(str::parse).transpose().map_err(usage)?;
+        let device = device.unwrap_or(base.device);
+        let options =
+            classifiers_llama_guard::Options { device, precision, threads: self.threads, ..base };
+        Ok(Llama { folder, options })
+    }
+
+    /// The Prompt Guard in `folder`, run so.
     pub(crate) fn of(&self, folder: PathBuf) -> Result<Model, Failure> {
         let base = Options::default();
         let device = self.device.as_deref().map(str::parse::<Device>).transpose();

@@ -7,6 +7,7 @@ use classifiers_batching::{InProcess, VerdictCacheLayer};
 use classifiers_core::{
     Assessment, Backend, BoxClassify, ClassifierId, ClassifyError, Passage, Role, TestTriggers,
 };
+use classifiers_llama_guard::LlamaGuard;
 use classifiers_prompt_guard::{Options, PromptGuard};
 use classifiers_starter::Starter;
 use classifiers_text::ViewsLayer;
@@ -27,51 +28,103 @@ pub(crate) struct Model {
     pub(crate) options: Options,
 }
 
-/// The classifiers that come with the program, and Prompt Guard if one is given: then prompt attacks are its business
-/// alone.
+/// A Llama Guard to be loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Llama {
+    pub(crate) folder: PathBuf,
+    pub(crate) options: classifiers_llama_guard::Options,
+}
+
+/// The models beside what comes with the program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Models {
+    /// Judges prompt attacks if there is one.
+    pub(crate) prompt_guard: Option<Model>,
+    /// Judges hazards if there is one.
+    pub(crate) llama_guard: Option<Llama>,
+}
+
+/// The classifiers that come with the program, and in their place the models that are given: Prompt Guard for prompt
+/// attacks, Llama Guard for hazards.
 ///
-/// Prompt Guard answers within `deadline`, or not at all.
-pub(crate) fn panel(prompt_guard: Option<&Model>, deadline: Duration) -> Result<Panel, Failure> {
-    let starter = Starter::embedded()
-        .map_err(|error| Failure::environment("the embedded classifier cannot be used", &error))?;
-    let id = starter.id().clone();
-    let starter = ViewsLayer.layer(InProcess::new(starter));
-    let remembered = || VerdictCacheLayer::new(REMEMBERED_VERDICTS);
+/// A model answers within `deadline`, or not at all.
+pub(crate) fn panel(models: &Models, deadline: Duration) -> Result<Panel, Failure> {
     let triggers = TestTriggers::new();
-    let triggers_id = triggers.id().clone();
     // Not cached: finding a string is faster than looking it up.
-    let triggers = Check::new(triggers_id, BoxClassify::new(InProcess::new(triggers)));
+    let triggers = Check::new(triggers.id().clone(), BoxClassify::new(InProcess::new(triggers)));
     // Not a feature: `--all-features` must never take the guard out.
     if cfg!(portcullis_unjudged) {
         tracing::warn!("this build is for benchmarks: nothing but test triggers is judged");
         return Ok(Panel::new([triggers]));
     }
-    let Some(model) = prompt_guard else {
-        let starter = Check::new(id, BoxClassify::new(remembered().layer(starter)));
-        return Ok(Panel::new([starter, triggers]));
+    let mut checks = Vec::new();
+    if let Some(model) = &models.prompt_guard {
+        checks.push(attacks(model, deadline)?);
+    }
+    if let Some(model) = &models.llama_guard {
+        checks.push(hazards(model, deadline)?);
+    }
+    checks.extend(starter(models)?);
+    checks.push(triggers);
+    Ok(Panel::new(checks))
+}
+
+/// The embedded classifier, for what no model judges.
+fn starter(models: &Models) -> Result<Option<Check>, Failure> {
+    let starter = Starter::embedded()
+        .map_err(|error| Failure::environment("the embedded classifier cannot be used", &error))?;
+    let id = starter.id().clone();
+    let starter = remembered().layer(ViewsLayer.layer(InProcess::new(starter)));
+    let starter = starter.map_request(Passage::alone);
+    let service = match (&models.prompt_guard, &models.llama_guard) {
+        (Some(_), Some(_)) => return Ok(None),
+        (Some(_), None) => BoxClassify::new(starter.map_response(without_attacks)),
+        (None, Some(_)) => BoxClassify::new(starter.map_response(only_attacks)),
+        (None, None) => BoxClassify::new(starter),
     };
+    Ok(Some(Check::new(id, service)))
+}
+
+fn attacks(model: &Model, deadline: Duration) -> Result<Check, Failure> {
     let options = Options { deadline, ..model.options };
     let guard = load(&Model { options, folder: model.folder.clone() })?;
-    let guard_id = guard.id().clone();
-    let guard = remembered().layer(ViewsLayer.layer(guard));
-    let guard = NotOperator { inner: guard, id: guard_id.clone() };
-    let hazards = remembered().layer(starter).map_response(without_attacks);
-    Ok(Panel::new([
-        Check::new(guard_id, BoxClassify::new(guard)),
-        Check::new(id, BoxClassify::new(hazards)),
-        triggers,
-    ]))
+    let id = guard.id().clone();
+    let guard = remembered().layer(ViewsLayer.layer(guard)).map_request(Passage::alone);
+    let guard = NotOperator { inner: guard, id: id.clone() };
+    Ok(Check::new(id, BoxClassify::new(guard)))
+}
+
+fn hazards(model: &Llama, deadline: Duration) -> Result<Check, Failure> {
+    let options = classifiers_llama_guard::Options { deadline, ..model.options.clone() };
+    let guard = load_llama(&Llama { options, folder: model.folder.clone() })?;
+    let id = guard.id().clone();
+    Ok(Check::new(id, BoxClassify::new(remembered().layer(ViewsLayer.layer(guard)))))
+}
+
+fn remembered() -> VerdictCacheLayer {
+    VerdictCacheLayer::new(REMEMBERED_VERDICTS)
 }
 
 /// The classifiers that come with the program.
 pub(crate) fn embedded() -> Result<Panel, Failure> {
-    panel(None, Duration::ZERO)
+    panel(&Models::default(), Duration::ZERO)
 }
 
 /// Loads Prompt Guard.
 pub(crate) fn load(model: &Model) -> Result<PromptGuard, Failure> {
     PromptGuard::load(&model.folder, model.options)
         .map_err(|error| Failure::environment("Prompt Guard cannot be used", &error))
+}
+
+/// Loads Llama Guard.
+pub(crate) fn load_llama(model: &Llama) -> Result<LlamaGuard, Failure> {
+    LlamaGuard::load(&model.folder, &model.options)
+        .map_err(|error| Failure::environment("Llama Guard cannot be used", &error))
+}
+
+fn only_attacks(mut assessment: Assessment) -> Assessment {
+    assessment.findings.retain(|finding| finding.category.is_prompt_attack());
+    assessment
 }
 
 fn without_attacks(mut assessment: Assessment) -> Assessment {
@@ -106,7 +159,7 @@ where
         if passage.origin.role != Role::Operator {
             return Either::Right(self.inner.call(passage));
         }
-        let nothing = Assessment { classifier: self.id.clone(), findings: Vec::new() };
+        let nothing = Assessment::new(self.id.clone(), Vec::new());
         Either::Left(ready(Ok(nothing)))
     }
 }

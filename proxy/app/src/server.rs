@@ -29,7 +29,7 @@ pub(crate) struct Server {
 impl Server {
     /// Gets everything ready; from then on connections are queued.
     pub(crate) async fn start(config: Config) -> Result<Self, Failure> {
-        let panel = registry::panel(config.prompt_guard.as_ref(), config.policy.timeout())?;
+        let panel = registry::panel(&config.models, config.policy.timeout())?;
         let upstream = Upstream::new(config.target.clone(), config.limits.upstream_time)
             .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
         let journal = Arc::new(open_journal(&config.audit_dir)?);

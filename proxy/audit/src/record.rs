@@ -162,6 +162,9 @@ pub struct Check {
     /// The same for all other texts; nothing where there were none of tools, so that `scores` says it.
     #[serde(default, deserialize_with = "limits::scores")]
     pub dialogue: ByCategory<f32>,
+    /// What the classifier measured on the way, by its own names, about the passage that it took for the worst.
+    #[serde(default, deserialize_with = "limits::scores")]
+    pub measures: ByCategory<f32>,
     /// Category → JSON pointer of the passage with the strongest score. The caller names only the
     /// categories that reached a threshold of its choice.
     #[serde(default)]

@@ -115,7 +115,11 @@ fn check(out: &mut Vec<u8>, check: &Check) {
     number(out, r#","ms":"#, check.ms);
     count(out, r#","passages":"#, check.passages.into());
     map(out, r#","scores":"#, &check.scores, |out, score| decimal(out, *score));
-    for (field, scores) in [(r#","tools":"#, &check.tools), (r#","dialogue":"#, &check.dialogue)] {
+    for (field, scores) in [
+        (r#","tools":"#, &check.tools),
+        (r#","dialogue":"#, &check.dialogue),
+        (r#","measures":"#, &check.measures),
+    ] {
         if !scores.is_empty() {
             map(out, field, scores, |out, score| decimal(out, *score));
         }

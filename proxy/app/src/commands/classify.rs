@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{ClassifyArgs, ModelArgs};
 use crate::config;
 use crate::failure::Failure;
-use crate::registry;
+use crate::registry::{self, Models};
 
 use super::serve::runtime;
 
@@ -52,8 +52,12 @@ struct Found<'a> {
 /// Judges every line of standard input.
 pub(crate) fn run(args: &ClassifyArgs) -> Result<ExitCode, Failure> {
     let policy = config::policy(&args.policy)?;
-    let model = args.prompt_guard.clone().map(|dir| ModelArgs::default().of(dir)).transpose()?;
-    let panel = registry::panel(model.as_ref(), policy.timeout())?;
+    let run = ModelArgs::default();
+    let models = Models {
+        prompt_guard: args.prompt_guard.clone().map(|dir| run.of(dir)).transpose()?,
+        llama_guard: args.llama_guard.clone().map(|dir| run.llama(dir)).transpose()?,
+    };
+    let panel = registry::panel(&models, policy.timeout())?;
     let runtime = runtime()?;
     let mut out = stdout().lock();
     for (number, line) in stdin().lock().lines().enumerate() {

@@ -11,4 +11,5 @@ pub(crate) mod policy;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod test;
+mod verify_llama;
 pub(crate) mod verify_model;

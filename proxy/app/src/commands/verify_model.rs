@@ -5,12 +5,20 @@ use std::process::ExitCode;
 use classifiers_prompt_guard::{Family, Probe, Report};
 
 use super::serve::runtime;
+use super::verify_llama;
 use crate::args::VerifyModelArgs;
 use crate::failure::Failure;
 use crate::registry;
 
 /// Loads a model's folder, has it judge fixed texts and says everything worth knowing about it.
 pub(crate) fn run(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
+    match classifiers_llama_guard::is_llama(&args.dir) {
+        true => verify_llama::run(args),
+        false => prompt_guard(args),
+    }
+}
+
+fn prompt_guard(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
     let model = args.model.of(args.dir.clone())?;
     let started = std::time::Instant::now();
     let guard = registry::load(&model)?;

@@ -19,6 +19,7 @@ use crate::args::DemoArgs;
 use crate::commands::serve::{runtime, stop_signal};
 use crate::config::{Config, policy};
 use crate::failure::Failure;
+use crate::registry::Models;
 use crate::server::Server;
 
 use client::{Client, Seen};
@@ -81,7 +82,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         target,
         policy: policy("default")?,
         policy_file: None,
-        prompt_guard: None,
+        models: Models::default(),
         keys: KeyNames::default(),
         audit_dir: audit_dir.to_owned(),
         tls: None,

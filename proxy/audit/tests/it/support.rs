@@ -82,6 +82,7 @@ fn check(name: &'static str, categories: &[&'static str]) -> Check {
         scores: scores.map(|(name, i)| ((*name).into(), f32::from(i) / 100.0)).collect(),
         tools: ByCategory::default(),
         dialogue: ByCategory::default(),
+        measures: ByCategory::default(),
         at: [(categories[0].into(), "/messages/3/content/0/text".into())].into_iter().collect(),
         spans: vec![Span {
             at: "/messages/3/content/0/text".into(),

@@ -2,6 +2,7 @@
 
 mod check;
 mod clearance;
+mod context;
 mod language;
 mod layer;
 mod lookup;

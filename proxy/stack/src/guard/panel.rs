@@ -171,6 +171,8 @@ struct Found {
     strongest: Strongest,
     /// What the policy cuts out.
     cuts: Vec<Observation>,
+    /// What was measured about the worst passage.
+    measures: Vec<(&'static str, f32)>,
 }
 
 impl Answer<'_> {
@@ -203,6 +205,9 @@ impl Answer<'_> {
         found: &mut Found,
     ) -> Result<(), ClassifyError> {
         let Origin { role, direction, .. } = passage.origin;
+        if assessment.measures_more_than(&found.measures) {
+            found.measures.clone_from(&assessment.measures);
+        }
         for Finding { category, score, span } in &assessment.findings {
             if !(0.0..=1.0).contains(score) {
                 return Err(ClassifyError::Failed("a score is not between 0 and 1".to_owned()));
@@ -294,6 +299,7 @@ impl Answer<'_> {
             scores,
             tools,
             dialogue,
+            measures: found.measures.iter().map(|(n, value)| ((*n).into(), *value)).collect(),
             at: noteworthy
                 .map(|noted| (noted.category.name().into(), noted.at.to_owned().into()))
                 .collect(),

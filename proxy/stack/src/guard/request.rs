@@ -9,6 +9,7 @@ use proxy_audit::Unchecked;
 use proxy_dialects::{Dialect, Moderation};
 
 use super::clearance::Cleared;
+use super::context::in_context;
 use super::layer::Guarding;
 use super::moderation::Seen;
 use super::ruling::{Ruled, redacted, rule};
@@ -32,7 +33,8 @@ pub(super) async fn clear(
 ) -> Result<(Cleared<Asked>, Passed), Denial> {
     let subject = Subject::of(&asked);
     let started = Instant::now();
-    let mut ruled = rule(&guarding.panel, &asked.policy, asked.request.passages()).await;
+    let passages = in_context(asked.request.passages());
+    let mut ruled = rule(&guarding.panel, &asked.policy, &passages).await;
     subject.ask_more(&mut ruled);
     if ruled.decision.action == Action::Redact && !redact(&mut asked, &ruled) {
         ruled.block_instead();

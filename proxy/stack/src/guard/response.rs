@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use classifiers_core::{Direction, Passage, Role};
+use classifiers_core::{Context, Direction, Passage, Role};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -12,6 +12,7 @@ use policies::{Action, Policy};
 use proxy_dialects::openai_chat::upstream_error_text;
 use proxy_dialects::{Answer, Dialect, Moderation};
 
+use super::context::{after, before_answer};
 use super::layer::Guarding;
 use super::moderation::Seen;
 use super::request::Passed;
@@ -35,6 +36,8 @@ pub(super) struct Asker {
     pub(super) dialect: Dialect,
     pub(super) choices: u64,
     language: Option<String>,
+    /// What the answer comes after.
+    pub(super) context: Context,
     /// What was done with the request.
     pub(super) input: Action,
     /// What the caller wants to be told, and what was found in the request.
@@ -52,6 +55,7 @@ impl Asker {
             dialect: asked.request.dialect(),
             choices: asked.request.choices(),
             language: asked.language.clone(),
+            context: before_answer(asked.request.passages()),
             input: Action::Allow,
             moderation: asked.request.moderation().map(|asked| (asked, Seen::default())),
             called: Instant::now(),
@@ -87,7 +91,7 @@ impl Asker {
     async fn rule(&self, guarding: &Guarding, passages: &[Passage]) -> Ruled {
         self.note_upstream();
         let started = Instant::now();
-        let ruled = rule(&guarding.panel, &self.policy, passages).await;
+        let ruled = rule(&guarding.panel, &self.policy, &after(passages, &self.context)).await;
         let ms = milliseconds(started.elapsed());
         let bytes: usize = passages.iter().map(|passage| passage.text.len()).sum();
         self.entry.note(|closed| {

@@ -22,6 +22,7 @@ use proxy_dialects::{ApiError, Envelope};
 use proxy_stream::{Bounds, Examination, Mode, Settings, StreamError, StreamGuard};
 use tokio::time::{Instant, sleep_until};
 
+use super::context::after;
 use super::layer::Guarding;
 use super::moderation::Seen;
 use super::response::{Asker, next_data};
@@ -201,8 +202,9 @@ where
             None => return,
         };
         let (guarding, policy) = (Arc::clone(&self.guarding), self.asker.policy.clone());
+        let passages = after(examination.passages(), &self.asker.context);
         self.judging = Some(Box::pin(async move {
-            let ruled = rule(&guarding.panel, &policy, examination.passages()).await;
+            let ruled = rule(&guarding.panel, &policy, &passages).await;
             (examination, ruled)
         }));
     }

@@ -104,6 +104,11 @@ fn merge(into: &mut Check, other: Check) {
         into.dialogue = strongest(dialogue(into), dialogue(&other));
         into.tools = strongest(&into.tools, &other.tools);
     }
+    // Of each check the first measure is the most telling.
+    let telling = |check: &Check| check.measures.iter().next().map(|(_, value)| *value);
+    if telling(&other) > telling(into) {
+        into.measures = other.measures.clone();
+    }
     for (category, score) in other.scores {
         if into.scores.get(&category).is_none_or(|best| score > *best) {
             if let Some(place) = other.at.get(&category) {
