@@ -9,6 +9,7 @@ mod device;
 mod error;
 mod fields;
 mod folder;
+mod fused;
 mod guard;
 mod judge;
 mod llama;

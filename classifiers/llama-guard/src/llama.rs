@@ -4,10 +4,11 @@
 //! each over its own keys and values, which are gathered from pages. No matrix of all tokens by all tokens is ever made.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
+use candle_nn::ops::rms_norm;
 use candle_nn::rotary_emb::rope;
 
 use crate::config::Config;
+use crate::fused::{causal_softmax, swiglu};
 use crate::pages::PAGE;
 use crate::rope::Rotation;
 
@@ -19,8 +20,10 @@ const MOST_SCORES: usize = 64 << 20;
 pub(crate) struct Linear(pub(crate) Tensor);
 
 impl Linear {
+    /// Input by rows to output by rows. On a processor the weights on the left are up to twice as fast for some hundred
+    /// rows as rows on the left, and as fast for many.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.matmul(&self.0.t()?)
+        self.0.matmul(x)
     }
 }
 
@@ -80,8 +83,8 @@ struct Span {
     gather: Tensor,
     /// Where its rows are written: first slot, first row in the piece, how many.
     runs: Vec<(usize, usize, usize)>,
-    /// Parts of its rows, with what each may not see.
-    tiles: Vec<(usize, usize, Option<Tensor>)>,
+    /// Parts of its rows that are computed one after the other: first row, how many.
+    tiles: Vec<(usize, usize)>,
 }
 
 impl Llama {
@@ -123,7 +126,7 @@ impl Llama {
         let mut x = self.weights.embedding.index_select(&tokens, 0)?.to_dtype(self.dtype)?;
         let last = self.weights.layers.len().saturating_sub(1);
         for (at, (layer, store)) in self.weights.layers.iter().zip(&self.store).enumerate() {
-            let normed = self.norm(&x, &layer.attention_norm)?;
+            let normed = self.norm(&x, &layer.attention_norm)?.t()?;
             let mut attended = self.attention(layer, store, &normed, (&rotation, &spans))?;
             if at == last && read.elem_count() == 0 {
                 return Tensor::zeros((0, self.config.hidden), self.dtype, &self.device);
@@ -131,19 +134,19 @@ impl Llama {
             if at == last {
                 // Behind the last attention only what is read is of use.
                 x = x.index_select(&read, 0)?;
-                attended = attended.index_select(&read, 0)?;
+                attended = attended.index_select(&read, 1)?;
             }
-            x = (x + layer.output.forward(&attended)?)?;
-            let normed = self.norm(&x, &layer.feed_forward_norm)?;
-            let gated = (silu(&layer.gate.forward(&normed)?)? * layer.up.forward(&normed)?)?;
-            x = (x + layer.down.forward(&gated)?)?;
+            x = (x + layer.output.forward(&attended)?.t()?.contiguous()?)?;
+            let normed = self.norm(&x, &layer.feed_forward_norm)?.t()?;
+            let gated = swiglu(layer.gate.forward(&normed)?, &layer.up.forward(&normed)?)?;
+            x = (x + layer.down.forward(&gated)?.t()?.contiguous()?)?;
         }
         self.norm(&x, &self.weights.norm)
     }
 
     /// The logits of `states` over the whole vocabulary, as f32.
     pub(crate) fn logits(&self, states: &Tensor) -> Result<Tensor> {
-        self.weights.head.forward(states)?.to_dtype(DType::F32)
+        self.weights.head.forward(&states.t()?)?.t()?.contiguous()?.to_dtype(DType::F32)
     }
 
     fn norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
@@ -158,9 +161,10 @@ impl Llama {
         (rotation, spans): (&(Tensor, Tensor), &[Span]),
     ) -> Result<Tensor> {
         let Config { heads, kv_heads, head_dim, .. } = self.config;
-        let rows = x.dim(0)?;
-        let apart =
-            |x: Tensor, heads| x.reshape((rows, heads, head_dim))?.transpose(0, 1)?.contiguous();
+        let rows = x.dim(1)?;
+        let apart = |x: Tensor, heads: usize| {
+            x.reshape((heads, head_dim, rows))?.transpose(1, 2)?.contiguous()
+        };
         let turn = |x: Tensor| rope(&x.unsqueeze(0)?, &rotation.0, &rotation.1)?.squeeze(0);
         let query = turn(apart(layer.query.forward(x)?, heads)?)?;
         let query = (query * (head_dim as f64).sqrt().recip())?;
@@ -173,7 +177,7 @@ impl Llama {
             attended.push(self.attend(span, &query, store)?);
         }
         let attended = Tensor::cat(&attended, 1)?;
-        attended.transpose(0, 1)?.reshape((rows, heads * head_dim))
+        attended.transpose(1, 2)?.reshape((heads * head_dim, rows))
     }
 
     /// One sequence's attention: heads by rows by units.
@@ -182,18 +186,15 @@ impl Llama {
         let key = store.0.index_select(&span.gather, 1)?.t()?;
         let value = store.1.index_select(&span.gather, 1)?;
         let mut tiles = Vec::with_capacity(span.tiles.len());
-        for (first, rows, mask) in &span.tiles {
+        for (first, rows) in &span.tiles {
             let query = query.narrow(1, span.rows.0 + first, *rows)?.contiguous()?;
             // Heads that share keys lie side by side: they are one larger product.
             let together = query.reshape((kv_heads, heads / kv_heads * rows, head_dim))?;
             let seen = span.start + span.rows.1;
             let scores = together.matmul(&key)?.to_dtype(DType::F32)?;
             let scores = scores.reshape((heads, *rows, seen))?;
-            let scores = match mask {
-                Some(mask) => scores.broadcast_add(mask)?,
-                None => scores,
-            };
-            let weights = softmax_last_dim(&scores)?.to_dtype(self.dtype)?;
+            let visible = span.start + first + 1;
+            let weights = causal_softmax(&scores, visible)?.to_dtype(self.dtype)?;
             let weights = weights.reshape((kv_heads, heads / kv_heads * rows, seen))?;
             tiles.push(weights.matmul(&value)?.reshape((heads, *rows, head_dim))?);
         }
@@ -207,45 +208,21 @@ impl Llama {
         let mut read = Vec::new();
         for piece in pieces {
             let rows = piece.tokens.len();
-            let seen = piece.start + rows;
+            let longest = (MOST_SCORES / self.config.heads / (piece.start + rows)).max(1);
             read.extend(piece.read.iter().map(|row| (first + row) as u32));
             spans.push(Span {
                 rows: (first, rows),
                 start: piece.start,
                 gather: Tensor::new(piece.slots, &self.device)?,
                 runs: runs(piece.slots.get(piece.start..).unwrap_or_default()),
-                tiles: self.tiles(
-                    piece.start,
-                    rows,
-                    (MOST_SCORES / self.config.heads / seen).max(1),
-                )?,
+                tiles: (0..rows)
+                    .step_by(longest)
+                    .map(|first| (first, longest.min(rows - first)))
+                    .collect(),
             });
             first += rows;
         }
         Ok((spans, Tensor::new(read, &self.device)?))
-    }
-
-    /// Parts of `rows` rows behind `start` tokens, none longer than `longest`, with what each may not see.
-    fn tiles(
-        &self,
-        start: usize,
-        rows: usize,
-        longest: usize,
-    ) -> Result<Vec<(usize, usize, Option<Tensor>)>> {
-        let seen = start + rows;
-        let mut tiles = Vec::new();
-        for first in (0..rows).step_by(longest) {
-            let count = longest.min(rows - first);
-            // A single row at the end sees everything.
-            let mask = (start + first + 1 < seen).then(|| {
-                let own = |row| (0..seen).map(move |column| column > start + first + row);
-                let hidden = |hidden| if hidden { f32::NEG_INFINITY } else { 0.0 };
-                let mask: Vec<f32> = (0..count).flat_map(own).map(hidden).collect();
-                Tensor::from_vec(mask, (count, seen), &self.device)
-            });
-            tiles.push((first, count, mask.transpose()?));
-        }
-        Ok(tiles)
     }
 }
 

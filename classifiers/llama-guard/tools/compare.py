@@ -11,6 +11,7 @@ do for a verdict; with random weights it never stops early.
 """
 import json
 import pathlib
+import random
 import statistics
 import subprocess
 import sys
@@ -41,7 +42,7 @@ class Ours:
 
 def words(made, tokens, seed):
     """A text of about `tokens` tokens that begins like no other."""
-    rng, text = __import__("random").Random(seed), []
+    rng, text = random.Random(seed), []
     while len(made.encode(" ".join(text)).ids) < tokens:
         text.append(rng.choice(conversations.WORDS))
     return " ".join(text)
@@ -78,10 +79,12 @@ def main():
 
     print(f"{folder}, {threads} threads, {repeats} repeats, torch {torch.__version__}", flush=True)
     beside("a message of 100 tokens", lambda n: [("user", words(made, 100, n))])
+    # Twenty turns of 100 tokens. The last user's turn was judged when it came; the answer to it is new behind it.
+    roles = ["user", "assistant"] * 10
     beside("a turn of 50 tokens after 2,000",
-           lambda n: [("user", words(made, 1000, 100 + n)), ("assistant", words(made, 1000, 200 + n)),
-                      ("user", words(made, 50, 300 + n))],
-           lambda turns: turns[:1])
+           lambda n: [(role, words(made, 100, 1000 * n + at)) for at, role in enumerate(roles)]
+           + [("user", words(made, 50, 300 + n))],
+           lambda turns: turns[:19])
     ratios = []
     for repeat in range(repeats):
         question = ("user", words(made, 30, 400 + repeat))
