@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::prompt::Variant;
-use crate::safetensors::Shards;
+use crate::source::Source;
 use crate::template;
 use crate::tokens::Tokens;
 
@@ -18,7 +18,7 @@ pub(crate) struct Folder {
     pub(crate) config: Config,
     pub(crate) tokens: Tokens,
     pub(crate) variant: Variant,
-    pub(crate) shards: Shards,
+    pub(crate) source: Source,
     /// Every file that an answer depends on.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -36,10 +36,10 @@ impl Folder {
         }
         let (template_file, source) = chat_template(path)?;
         let variant = template::variant(&template_file, &source)?;
-        let shards = Shards::open(path)?;
+        let source = Source::open(path, &config)?;
         let mut files = vec![config_file, tokenizer, template_file];
-        files.extend(shards.files.iter().cloned());
-        Ok(Self { config, tokens, variant, shards, files })
+        files.extend(source.files());
+        Ok(Self { config, tokens, variant, source, files })
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod fields;
 mod folder;
 mod fused;
+mod gguf;
 mod guard;
 mod judge;
 mod llama;
@@ -19,6 +20,7 @@ mod pages;
 mod prompt;
 mod rope;
 mod safetensors;
+mod source;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -45,15 +45,15 @@ pub(crate) fn load(path: &Path, options: &Options) -> Result<Loaded, LoadError> 
     let dtype = options.precision().on(options.device)?;
     let folder = Folder::open(path)?;
     let layout = layout(&folder, options)?;
-    let Folder { config, tokens, shards, files, variant } = folder;
+    let Folder { config, tokens, source, files, variant } = folder;
     let context = config.context.min(options.kept_tokens());
     let pages = options.kept_tokens().div_ceil(PAGE);
     let store_bytes = pages * PAGE * config.kv_bytes(dtype.size_in_bytes());
-    let weight_bytes = shards.parameters() * dtype.size_in_bytes();
+    let weight_bytes = source.parameters() * dtype.size_in_bytes();
     // Reading gigabytes twice takes as long as loading them: both at a time.
     let (digests, llama) = std::thread::scope(|scope| {
         let digests = scope.spawn(|| folder::digests(&files));
-        let llama = weights::dense(&config, shards, (dtype, &device)).and_then(|weights| {
+        let llama = weights::dense(&config, source, (dtype, &device)).and_then(|weights| {
             Llama::new(config.clone(), weights, pages, (dtype, &device)).map_err(device_fault)
         });
         (digests.join(), llama)

@@ -5,20 +5,20 @@ use candle_core::{DType, Device, Tensor};
 use crate::config::Config;
 use crate::error::LoadError;
 use crate::llama::{Layer, Linear, Weights};
-use crate::safetensors::Shards;
+use crate::source::Source;
 
-/// Takes all weights of a model of `config` out of `shards`, as `dtype` on `device`.
+/// Takes all weights of a model of `config` out of `source`, as `dtype` on `device`.
 pub(crate) fn dense(
     config: &Config,
-    mut shards: Shards,
+    mut source: Source,
     on: (DType, &Device),
 ) -> Result<Weights, LoadError> {
     let Config { vocabulary, hidden, heads, kv_heads, head_dim, feed_forward, .. } = *config;
-    let embedding = shards.take("model.embed_tokens.weight", &[vocabulary, hidden], on)?;
+    let embedding = source.take("model.embed_tokens.weight", &[vocabulary, hidden], on)?;
     let mut layers = Vec::with_capacity(config.layers);
     for at in 0..config.layers {
         let mut take = |name: &str, shape: &[usize]| -> Result<Tensor, LoadError> {
-            shards.take(&format!("model.layers.{at}.{name}.weight"), shape, on)
+            source.take(&format!("model.layers.{at}.{name}.weight"), shape, on)
         };
         let (wide, narrow) = (heads * head_dim, kv_heads * head_dim);
         layers.push(Layer {
@@ -33,11 +33,11 @@ pub(crate) fn dense(
             down: Linear(take("mlp.down_proj", &[hidden, feed_forward])?),
         });
     }
-    let norm = shards.take("model.norm.weight", &[hidden], on)?;
+    let norm = source.take("model.norm.weight", &[hidden], on)?;
     let head = match config.tied {
         true => embedding.clone(),
-        false => shards.take("lm_head.weight", &[vocabulary, hidden], on)?,
+        false => source.take("lm_head.weight", &[vocabulary, hidden], on)?,
     };
-    shards.all_taken()?;
+    source.all_taken()?;
     Ok(Weights { embedding, layers, norm, head: Linear(head) })
 }

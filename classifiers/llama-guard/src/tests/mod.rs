@@ -1,5 +1,6 @@
 //! Tests that look inside: ids, logits, and what is reused. What a user sees is tested in `tests/`.
 
+mod gguf;
 mod parity;
 mod prefixes;
 mod prompts;

@@ -57,7 +57,7 @@ pub(super) async fn race(
     asked.entry.note(|closed| closed.unchecked.push(raced));
     asked.entry.opened().await.map_err(|_| Denial::AuditUnavailable)?;
     let (subject, policy) = (Subject::of(&asked), asked.policy.clone());
-    let passages = asked.request.passages().to_vec();
+    let passages = in_context(asked.request.passages());
     let verdict = async move {
         let started = Instant::now();
         let mut ruled = rule(&guarding.panel, &policy, &passages).await;
