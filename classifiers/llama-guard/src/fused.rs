@@ -1,33 +1,57 @@
 //! What costs a processor most beside matrix products, in one go over memory and on all its threads. Each has a twin of
 //! plain operations, which runs everywhere else and which it is tested against.
 
-use candle_core::{CpuStorage, DType, InplaceOp1, InplaceOp2, Layout, Result, Tensor, bail};
+use candle_core::{
+    CpuStorage, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor, bail,
+};
 use candle_nn::ops::{silu, softmax_last_dim};
 use rayon::prelude::*;
 
 /// Numbers that one task takes: some tens of microseconds of work. Less is not worth waking a thread for.
 const TASK: usize = 16 * 1024;
 
-/// Attention weights of `scores` (heads by rows by columns), whose first row sees `visible` columns and each further one
-/// one more.
-pub(crate) fn causal_softmax(scores: &Tensor, visible: usize) -> Result<Tensor> {
-    let (_, rows, columns) = scores.dims3()?;
-    if scores.device().is_cpu() && scores.dtype() == DType::F32 && visible + rows <= columns + 1 {
-        scores.inplace_op1(&CausalSoftmax { rows, visible })?;
-        return Ok(scores.clone());
-    }
-    plain_causal_softmax(scores, visible)
+/// Which tokens `rows` rows of attention see, the first `visible` of `columns` and each further row one more.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    visible: usize,
+    /// Minus infinity where a row does not see; only where the fused way is not taken.
+    mask: Option<Tensor>,
 }
 
-fn plain_causal_softmax(scores: &Tensor, visible: usize) -> Result<Tensor> {
-    let (_, rows, columns) = scores.dims3()?;
-    if rows == 1 && visible == columns {
-        return softmax_last_dim(scores);
+impl Sight {
+    pub(crate) fn new(
+        (rows, columns): (usize, usize),
+        visible: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let everything = visible >= columns;
+        let mask =
+            (!device.is_cpu() && !everything).then(|| mask((rows, columns), visible, device));
+        Ok(Self { visible, mask: mask.transpose()? })
     }
+
+    /// Attention weights of `scores`, heads by rows by columns of f32.
+    pub(crate) fn softmax(&self, scores: Tensor) -> Result<Tensor> {
+        if scores.device().is_cpu() {
+            let rows = scores.dim(1)?;
+            scores.inplace_op1(&CausalSoftmax { rows, visible: self.visible })?;
+            return Ok(scores);
+        }
+        plain_softmax(&scores, self.mask.as_ref())
+    }
+}
+
+fn plain_softmax(scores: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    match mask {
+        Some(mask) => softmax_last_dim(&scores.broadcast_add(mask)?),
+        None => softmax_last_dim(scores),
+    }
+}
+
+fn mask((rows, columns): (usize, usize), visible: usize, device: &Device) -> Result<Tensor> {
     let hidden = |row| (0..columns).map(move |column| column >= visible + row);
     let mask = (0..rows).flat_map(hidden).map(|hide| if hide { f32::NEG_INFINITY } else { 0.0 });
-    let mask = Tensor::from_iter(mask, scores.device())?.reshape((rows, columns))?;
-    softmax_last_dim(&scores.broadcast_add(&mask)?)
+    Tensor::from_iter(mask, device)?.reshape((rows, columns))
 }
 
 /// SwiGLU: `gate` through SiLU, times `up`.
@@ -120,7 +144,6 @@ fn numbers_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a m
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
     use proptest::prelude::*;
 
     use super::*;
@@ -136,9 +159,12 @@ mod tests {
         fn fused_and_plain_agree(heads in 1usize..4, rows in 1usize..40, before in 0usize..600) {
             let random = |shape: &[usize]| Tensor::randn(0f32, 3f32, shape, &Device::Cpu).unwrap();
             let scores = random(&[heads, rows, before + rows]);
-            let plain = plain_causal_softmax(&scores, before + 1).unwrap();
-            let fused = causal_softmax(&scores, before + 1).unwrap();
-            prop_assert!(apart(&plain, &fused) < 1e-6);
+            let shape = (rows, before + rows);
+            let mask = mask(shape, before + 1, &Device::Cpu).unwrap();
+            let plain = plain_softmax(&scores, Some(&mask)).unwrap();
+            let sight = Sight::new(shape, before + 1, &Device::Cpu).unwrap();
+            let fused = sight.softmax(scores).unwrap();
+            prop_assert!(apart(&plain, &fused) < 1e-5);
             let (gate, up) = (random(&[rows, 37 * before + 1]), random(&[rows, 37 * before + 1]));
             let plain = plain_swiglu(&gate, &up).unwrap();
             prop_assert!(apart(&plain, &swiglu(gate, &up).unwrap()) < 1e-5);

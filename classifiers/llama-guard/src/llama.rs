@@ -8,12 +8,12 @@ use candle_nn::ops::rms_norm;
 use candle_nn::rotary_emb::rope;
 
 use crate::config::Config;
-use crate::fused::{causal_softmax, swiglu};
+use crate::fused::{Sight, swiglu};
 use crate::pages::PAGE;
 use crate::rope::Rotation;
 
-/// Attention scores that are in memory at a time, as f32: 256 MiB.
-const MOST_SCORES: usize = 64 << 20;
+/// Attention scores that are in memory at a time, as f32: 256 MiB. In tests so few that there are several parts.
+const MOST_SCORES: usize = if cfg!(test) { 64 << 10 } else { 64 << 20 };
 
 /// A weight matrix, output by input.
 #[derive(Debug)]
@@ -83,8 +83,8 @@ struct Span {
     gather: Tensor,
     /// Where its rows are written: first slot, first row in the piece, how many.
     runs: Vec<(usize, usize, usize)>,
-    /// Parts of its rows that are computed one after the other: first row, how many.
-    tiles: Vec<(usize, usize)>,
+    /// Parts of its rows that are computed one after the other: first row, how many, what they see.
+    tiles: Vec<(usize, usize, Sight)>,
 }
 
 impl Llama {
@@ -186,15 +186,14 @@ impl Llama {
         let key = store.0.index_select(&span.gather, 1)?.t()?;
         let value = store.1.index_select(&span.gather, 1)?;
         let mut tiles = Vec::with_capacity(span.tiles.len());
-        for (first, rows) in &span.tiles {
+        for (first, rows, sight) in &span.tiles {
             let query = query.narrow(1, span.rows.0 + first, *rows)?.contiguous()?;
             // Heads that share keys lie side by side: they are one larger product.
             let together = query.reshape((kv_heads, heads / kv_heads * rows, head_dim))?;
             let seen = span.start + span.rows.1;
             let scores = together.matmul(&key)?.to_dtype(DType::F32)?;
             let scores = scores.reshape((heads, *rows, seen))?;
-            let visible = span.start + first + 1;
-            let weights = causal_softmax(&scores, visible)?.to_dtype(self.dtype)?;
+            let weights = sight.softmax(scores)?.to_dtype(self.dtype)?;
             let weights = weights.reshape((kv_heads, heads / kv_heads * rows, seen))?;
             tiles.push(weights.matmul(&value)?.reshape((heads, *rows, head_dim))?);
         }
@@ -208,21 +207,31 @@ impl Llama {
         let mut read = Vec::new();
         for piece in pieces {
             let rows = piece.tokens.len();
-            let longest = (MOST_SCORES / self.config.heads / (piece.start + rows)).max(1);
             read.extend(piece.read.iter().map(|row| (first + row) as u32));
             spans.push(Span {
                 rows: (first, rows),
                 start: piece.start,
                 gather: Tensor::new(piece.slots, &self.device)?,
                 runs: runs(piece.slots.get(piece.start..).unwrap_or_default()),
-                tiles: (0..rows)
-                    .step_by(longest)
-                    .map(|first| (first, longest.min(rows - first)))
-                    .collect(),
+                tiles: self.tiles(piece.start, rows)?,
             });
             first += rows;
         }
         Ok((spans, Tensor::new(read, &self.device)?))
+    }
+
+    /// Parts of `rows` rows behind `start` tokens, whose scores have room at a time.
+    fn tiles(&self, start: usize, rows: usize) -> Result<Vec<(usize, usize, Sight)>> {
+        let seen = start + rows;
+        let longest = (MOST_SCORES / self.config.heads / seen).max(1);
+        let firsts = (0..rows).step_by(longest);
+        firsts
+            .map(|first| {
+                let count = longest.min(rows - first);
+                let sight = Sight::new((count, seen), start + first + 1, &self.device)?;
+                Ok((first, count, sight))
+            })
+            .collect()
     }
 }
 
