@@ -12,6 +12,7 @@ use proxy_audit::Outcome;
 use proxy_dialects::{Inquiry, Judged, Said};
 use tower::Service;
 
+use super::context::in_context;
 use super::layer::{Guard, Guarding};
 use super::panel::Keep;
 use super::ruling::{Ruled, redacted, rule_keeping};
@@ -40,9 +41,9 @@ impl<S> Service<Inquired> for Guard<S> {
 async fn judge(guarding: &Guarding, mut inquired: Inquired) -> Result<Reply, Denial> {
     let started = Instant::now();
     let policy = inquired.policy.clone();
-    let verdicts = inquired
-        .inquiry
-        .units()
+    let units: Vec<_> = inquired.inquiry.units().map(in_context).collect();
+    let verdicts = units
+        .iter()
         .map(|passages| rule_keeping(&guarding.panel, &policy, passages, Keep::Everything));
     let ruled = join_all(verdicts).await;
     let mut tally = Tally::default();
