@@ -6,8 +6,10 @@ use crate::run::output;
 
 /// Package, and the packages of this workspace it may use.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("classifiers-code-shield", &["classifiers-core"]),
     ("classifiers-core", &[]),
     ("classifiers-batching", &["classifiers-core"]),
+    ("classifiers-patterns", &["classifiers-core"]),
     ("classifiers-prompt-guard", &["classifiers-batching", "classifiers-core", "classifiers-text"]),
     ("classifiers-starter", &["classifiers-core"]),
     ("classifiers-text", &["classifiers-core"]),
@@ -25,7 +27,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         "portcullis",
         &[
             "classifiers-batching",
+            "classifiers-code-shield",
             "classifiers-core",
+            "classifiers-patterns",
             "classifiers-prompt-guard",
             "classifiers-starter",
             "classifiers-text",

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use classifiers_batching::{InProcess, VerdictCacheLayer};
+use classifiers_code_shield::CodeShield;
 use classifiers_core::{
     Assessment, Backend, BoxClassify, ClassifierId, ClassifyError, Passage, Role, TestTriggers,
 };
+use classifiers_patterns::Patterns;
 use classifiers_prompt_guard::{Options, PromptGuard};
 use classifiers_starter::Starter;
 use classifiers_text::ViewsLayer;
@@ -46,9 +48,10 @@ pub(crate) fn panel(prompt_guard: Option<&Model>, deadline: Duration) -> Result<
         tracing::warn!("this build is for benchmarks: nothing but test triggers is judged");
         return Ok(Panel::new([triggers]));
     }
+    let (patterns, code_shield) = (patterns(), code_shield()?);
     let Some(model) = prompt_guard else {
         let starter = Check::new(id, BoxClassify::new(remembered().layer(starter)));
-        return Ok(Panel::new([starter, triggers]));
+        return Ok(Panel::new([starter, triggers, patterns, code_shield]));
     };
     let options = Options { deadline, ..model.options };
     let guard = load(&Model { options, folder: model.folder.clone() })?;
@@ -60,7 +63,26 @@ pub(crate) fn panel(prompt_guard: Option<&Model>, deadline: Duration) -> Result<
         Check::new(guard_id, BoxClassify::new(guard)),
         Check::new(id, BoxClassify::new(hazards)),
         triggers,
+        patterns,
+        code_shield,
     ]))
+}
+
+/// Secrets and personal data. Disguised ones are judged too, and where they lie is known in every view.
+fn patterns() -> Check {
+    let patterns = Patterns::new();
+    let id = patterns.id().clone();
+    let viewed = ViewsLayer.layer(InProcess::new(patterns));
+    Check::new(id, BoxClassify::new(VerdictCacheLayer::new(REMEMBERED_VERDICTS).layer(viewed)))
+}
+
+/// Insecure code, as it stands: disguised code does not run. Not cached, because most texts hold no word that any rule
+/// is about, and that is found faster than a verdict.
+fn code_shield() -> Result<Check, Failure> {
+    let shield = CodeShield::new()
+        .map_err(|error| Failure::environment("the rules about code cannot be used", &error))?;
+    let id = shield.id().clone();
+    Ok(Check::new(id, BoxClassify::new(InProcess::new(shield))))
 }
 
 /// The classifiers that come with the program.
