@@ -1,8 +1,14 @@
 //! Answers of 4 KB, beside the least that looking at them costs: a search for one byte.
 //! `cargo bench -p classifiers-code-shield`
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    reason = "a benchmark stops where something is wrong"
+)]
+
 use classifiers_code_shield::CodeShield;
-use divan::counter::BytesCounter;
+use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
 fn main() {
@@ -33,7 +39,7 @@ fn code_shield(bencher: Bencher, kind: &str) {
     let (shield, text) = (CodeShield::new().unwrap(), answer(kind));
     let _first = shield.find(&text);
     bencher
-        .counter(BytesCounter::of_str(&text))
+        .counter(BytesCount::of_str(&text))
         .bench_local(|| shield.find(black_box(&text)).map(|f| f.len()));
 }
 
@@ -41,7 +47,7 @@ fn code_shield(bencher: Bencher, kind: &str) {
 fn one_byte(bencher: Bencher, kind: &str) {
     let text = answer(kind);
     bencher
-        .counter(BytesCounter::of_str(&text))
+        .counter(BytesCount::of_str(&text))
         .bench_local(|| black_box(&text).as_bytes().contains(&0));
 }
 

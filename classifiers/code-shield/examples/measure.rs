@@ -5,6 +5,13 @@
 //! thirds of the pairs; the last third, told apart by a hash of the pair's name, was held out. With a folder in place of
 //! the file: the share of its source files in which something is found.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a tool for developers: it stops where something is wrong"
+)]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

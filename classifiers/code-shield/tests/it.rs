@@ -1,5 +1,12 @@
 //! Every rule finds its bad example and not its good one; where code is found; what is left out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that panics has found something"
+)]
+
 use classifiers_code_shield::{CodeShield, Language};
 use proptest::prelude::*;
 

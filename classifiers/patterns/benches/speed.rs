@@ -1,8 +1,14 @@
 //! One KiB of text without anything to find, beside what reading it costs at the very least: a search for one byte.
 //! `cargo bench -p classifiers-patterns`
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::let_underscore_must_use,
+    reason = "a benchmark stops where something is wrong"
+)]
+
 use classifiers_patterns::Patterns;
-use divan::counter::BytesCounter;
+use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
 fn main() {
@@ -19,13 +25,13 @@ fn text(piece: &str) -> String {
 #[divan::bench(args = [PROSE, NUMBERS])]
 fn patterns(bencher: Bencher, piece: &str) {
     let (patterns, text) = (Patterns::new(), text(piece));
-    bencher.counter(BytesCounter::of_str(&text)).bench_local(|| patterns.find(black_box(&text)));
+    bencher.counter(BytesCount::of_str(&text)).bench_local(|| patterns.find(black_box(&text)));
 }
 
 #[divan::bench(args = [PROSE, NUMBERS])]
 fn one_byte(bencher: Bencher, piece: &str) {
     let text = text(piece);
     bencher
-        .counter(BytesCounter::of_str(&text))
+        .counter(BytesCount::of_str(&text))
         .bench_local(|| black_box(&text).as_bytes().contains(&0));
 }

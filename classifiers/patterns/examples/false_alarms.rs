@@ -4,6 +4,13 @@
 //! Each line is an object with a `text`. Prints the share of texts with a finding of each category, by threshold, and
 //! with `--show` what was found.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a tool for developers: it stops where something is wrong"
+)]
+
 use std::io::{BufRead, BufReader};
 
 use classifiers_core::Category;

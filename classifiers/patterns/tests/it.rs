@@ -1,5 +1,12 @@
 //! What is found, exactly where; what is not; and that no text makes trouble.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that panics has found something"
+)]
+
 use classifiers_core::Category::{self, PersonalData, Secrets};
 use classifiers_patterns::Patterns;
 use proptest::prelude::*;
