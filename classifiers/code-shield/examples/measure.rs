@@ -48,7 +48,7 @@ fn main() -> Result<(), Error> {
         let found = shield.find(&fenced)?;
         let hit = found.iter().any(|weakness| weakness.score >= THRESHOLD);
         let insecure = row["insecure"].as_bool().unwrap_or_default();
-        let held_out = crc(field("pair")) % 3 == 0;
+        let held_out = hash(field("pair")).is_multiple_of(3);
         let set = if held_out { "held out" } else { "development" };
         let language = if field("code_lang") == "py" { "Python" } else { "C and C++" };
         for name in [
@@ -86,7 +86,7 @@ fn main() -> Result<(), Error> {
 }
 
 /// A hash that does not change between versions of a library (FNV-1a).
-fn crc(name: &str) -> u64 {
+fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     }) >> 8
