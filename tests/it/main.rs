@@ -19,6 +19,7 @@ mod bad_input;
 mod census;
 mod checks;
 mod classifiers;
+mod code_and_patterns;
 mod commands;
 mod durability;
 mod formats;

@@ -34,7 +34,7 @@ fn judge(told: &Arc<Semaphore>) -> Panel {
                 told.acquire().await.unwrap().forget();
             }
             let score = if passage.text.contains("bad") { 1.0 } else { 0.0 };
-            Ok(Assessment { classifier, findings: vec![Finding::whole(Category::Hate, score)] })
+            Ok(Assessment::new(classifier, vec![Finding::whole(Category::Hate, score)]))
         }
     }));
     Panel::new([Check::new(id, service)])

@@ -49,7 +49,7 @@ async fn an_allowed_request_arrives_as_it_was_read_and_is_recorded() {
     for ruling in [&input, &output] {
         assert_eq!((ruling.verdict, ruling.action), (Verdict::Safe, Action::Allow));
         let names: Vec<&str> = ruling.checks.iter().map(|check| &*check.name).collect();
-        assert_eq!(names, ["starter", "test_triggers"]);
+        assert_eq!(names, ["starter", "test_triggers", "patterns", "code_shield"]);
         assert!(
             ruling.checks[0].scores.len() >= 15,
             "every score is recorded: {:?}",

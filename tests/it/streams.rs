@@ -236,7 +236,8 @@ async fn what_streams_hold_at_most_is_declared_and_what_they_held_is_counted() {
         (value("guard_stream_held_bytes_max"), value("guard_stream_held_bytes_bound"));
     assert!(held > 0.0 && held < bound, "{metrics}");
     assert_eq!(value("guard_stream_held_bytes_count"), 1.0);
-    assert!(value("guard_stream_wait_seconds_count") > 10.0, "{metrics}");
+    // At most nine windows of 50 characters at a time, whatever the speed: seven verdicts at least on 2,900.
+    assert!(value("guard_stream_wait_seconds_count") > 5.0, "{metrics}");
     // The callers' listener knows nothing of it.
     let request = b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     assert_eq!(raw(guard.address, request).await.status, 404);

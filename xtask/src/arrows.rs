@@ -6,9 +6,11 @@ use crate::run::output;
 
 /// Package, and the packages of this workspace it may use.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("classifiers-code-shield", &["classifiers-core"]),
     ("classifiers-core", &[]),
     ("classifiers-batching", &["classifiers-core"]),
     ("classifiers-llama-guard", &["classifiers-batching", "classifiers-core"]),
+    ("classifiers-patterns", &["classifiers-core"]),
     ("classifiers-prompt-guard", &["classifiers-batching", "classifiers-core", "classifiers-text"]),
     ("classifiers-starter", &["classifiers-core"]),
     ("classifiers-text", &["classifiers-core"]),
@@ -26,8 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "portcullis",
         &[
             "classifiers-batching",
+            "classifiers-code-shield",
             "classifiers-core",
             "classifiers-llama-guard",
+            "classifiers-patterns",
             "classifiers-prompt-guard",
             "classifiers-starter",
             "classifiers-text",

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use classifiers_batching::{InProcess, VerdictCacheLayer};
+use classifiers_code_shield::CodeShield;
 use classifiers_core::{
     Assessment, Backend, BoxClassify, ClassifierId, ClassifyError, Passage, Role, TestTriggers,
 };
 use classifiers_llama_guard::LlamaGuard;
+use classifiers_patterns::Patterns;
 use classifiers_prompt_guard::{Options, PromptGuard};
 use classifiers_starter::Starter;
 use classifiers_text::ViewsLayer;
@@ -65,7 +67,7 @@ pub(crate) fn panel(models: &Models, deadline: Duration) -> Result<Panel, Failur
         checks.push(hazards(model, deadline)?);
     }
     checks.extend(starter(models)?);
-    checks.push(triggers);
+    checks.extend([triggers, patterns(), code_shield()?]);
     Ok(Panel::new(checks))
 }
 
@@ -103,6 +105,23 @@ fn hazards(model: &Llama, deadline: Duration) -> Result<Check, Failure> {
 
 fn remembered() -> VerdictCacheLayer {
     VerdictCacheLayer::new(REMEMBERED_VERDICTS)
+}
+
+/// Secrets and personal data. Disguised ones are judged too, and where they lie is known in every view.
+fn patterns() -> Check {
+    let patterns = Patterns::new();
+    let id = patterns.id().clone();
+    let viewed = remembered().layer(ViewsLayer.layer(InProcess::new(patterns)));
+    Check::new(id, BoxClassify::new(viewed.map_request(Passage::alone)))
+}
+
+/// Insecure code, as it stands: disguised code does not run. Not cached, because most texts hold no word that any rule
+/// is about, and that is found faster than a verdict.
+fn code_shield() -> Result<Check, Failure> {
+    let shield = CodeShield::new()
+        .map_err(|error| Failure::environment("the rules about code cannot be used", &error))?;
+    let id = shield.id().clone();
+    Ok(Check::new(id, BoxClassify::new(InProcess::new(shield))))
 }
 
 /// The classifiers that come with the program.
