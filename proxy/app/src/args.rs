@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::calibrate::CalibrateArgs;
+use crate::commands::canary::CanaryArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::diff::DiffArgs;
+use crate::commands::eval::EvalArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::schema::SchemaArgs;
 use crate::commands::test::TestArgs;
@@ -59,6 +61,15 @@ pub(crate) enum Command {
     /// Reads labelled JSON lines and writes a calibration file: what `low`, `medium` and `high` in a policy are
     /// for exactly this classifier, with 95 % intervals. Never measure on texts that it was trained on.
     Calibrate(CalibrateArgs),
+    /// Measure how good a guard is on labelled texts: this program's classifiers, or any running guard
+    ///
+    /// Writes one HTML page with plots, and the same as JSON. Ends with 0, 1 if a --gate does not hold, 3 if the data
+    /// cannot be read.
+    Eval(Box<EvalArgs>),
+    /// Send known attacks through a running guard again and again, and alarm when they are no longer blocked
+    ///
+    /// Give it an API key of its own and name that key in server.yaml (`keys`): so its traffic is known in the log.
+    Canary(Box<CanaryArgs>),
     /// Print the JSON Schema of policies, for editors, or the reference page
     Schema(SchemaArgs),
     /// Print the fingerprint of each API key on standard input, for `keys` in server.yaml

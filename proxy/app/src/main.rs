@@ -9,6 +9,7 @@ mod listener;
 mod logging;
 mod registry;
 mod reload;
+mod remote;
 mod replay;
 mod server;
 
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(&args),
         Command::Diff(args) => commands::diff::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
+        Command::Canary(args) => commands::canary::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Fingerprint => commands::fingerprint::run(),
         Command::Policy(args) => commands::policy::run(&args),

@@ -2,9 +2,11 @@
 
 pub(crate) mod audit;
 pub(crate) mod calibrate;
+pub(crate) mod canary;
 pub(crate) mod check;
 pub(crate) mod classify;
 pub(crate) mod diff;
+pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod fingerprint;
 pub(crate) mod policy;
