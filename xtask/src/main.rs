@@ -22,7 +22,7 @@ struct Args {
 enum Command {
     /// Run every test: Rust, and real clients against the real binary
     Test {
-        /// Leave out the tests with the real Python and Node.js clients (they install packages)
+        /// Leave out the tests with the real Python and Node.js clients and with scikit-learn (they install packages)
         #[arg(long)]
         no_clients: bool,
     },

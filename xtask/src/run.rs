@@ -34,6 +34,7 @@ pub(crate) fn test(no_clients: bool) -> Result<(), String> {
             "portcullis",
         ]))?;
         run(&mut Command::new("tests/clients/run"))?;
+        run(&mut Command::new("tests/eval/run"))?;
         rust.env("PORTCULLIS_TEST_PYTHON", target()?.join(PYTHON));
     }
     run(&mut rust)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use classifiers_core::{BoxClassify, Category, Direction, Passage, Role};
+use evaluation::wilson;
 use indicatif::ProgressBar;
 use policies::{Calibration, Level};
 use serde::Deserialize;
@@ -20,8 +21,6 @@ use super::serve::runtime;
 
 /// Fewer clean texts than this say nothing about 1 false alarm in 1,000.
 const LEAST_CLEAN: usize = 1_000;
-/// The normal quantile of a 95 % interval.
-const Z: f64 = 1.959_964;
 /// Scores are kept with four decimals.
 const STEP: f32 = 0.000_1;
 
@@ -246,13 +245,4 @@ fn threshold(level: Level, clean: &[f32], loosen: bool) -> f32 {
 #[expect(clippy::cast_precision_loss, reason = "numbers of texts")]
 fn share(count: usize, of: usize) -> f64 {
     count as f64 / of as f64
-}
-
-/// The Wilson score interval of a share (Wilson 1927).
-#[expect(clippy::cast_precision_loss, reason = "numbers of texts")]
-fn wilson(count: usize, of: usize) -> [f64; 2] {
-    let (n, p) = (of as f64, share(count, of));
-    let centre = p + Z * Z / (2.0 * n);
-    let reach = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    [centre - reach, centre + reach].map(|edge| (edge / (1.0 + Z * Z / n)).clamp(0.0, 1.0))
 }
