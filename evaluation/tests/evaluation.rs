@@ -29,7 +29,11 @@ fn report(examples: &[Example], outcomes: &[Outcome]) -> Report {
 fn what_is_wrong_is_said_with_its_line_and_without_the_text() {
     let dir = tempfile::tempdir().unwrap();
     let cases = [
-        ("a.jsonl", "{\"text\":\"fine\"}\n\n{\"text\":\"TELLTALE\",\"attack\":\"odd\"}\n", "line 3"),
+        (
+            "a.jsonl",
+            "{\"text\":\"fine\"}\n\n{\"text\":\"TELLTALE\",\"attack\":\"odd\"}\n",
+            "line 3",
+        ),
         ("b.jsonl", "{\"role\":\"user\"}\n", "line 1"),
         ("c.jsonl", "{\"text\":\"x\",\"hazards\":[\"S99\"]}", "S99"),
         ("d.csv", "text,attack\n\"two\nlines\",benign\nTELLTALE,odd\n", "line 4"),
@@ -43,7 +47,8 @@ fn what_is_wrong_is_said_with_its_line_and_without_the_text() {
         assert!(error.contains(expected) && !error.contains("TELLTALE"), "{name}: {error}");
     }
     let path = dir.path().join("good.csv");
-    fs::write(&path, "text,role,attack,hazards,lang\nhi,user,benign,safe,en\nbad,tool,,S1;S9,\n").unwrap();
+    fs::write(&path, "text,role,attack,hazards,lang\nhi,user,benign,safe,en\nbad,tool,,S1;S9,\n")
+        .unwrap();
     let [clean, bad] = &read(&path, Format::Auto).unwrap()[..] else { panic!("two rows") };
     assert!(clean.is_clean() && bad.attack.is_none() && bad.role == Role::Tool);
     assert_eq!(bad.positive().len(), 2);
@@ -58,7 +63,9 @@ fn a_hostile_name_is_text_and_gates_say_yes_and_no() {
     for n in 0..20 {
         let attack = if n % 2 == 0 { "jailbreak" } else { "benign" };
         let source = if n % 4 < 2 { hostile } else { "plain" };
-        lines += &format!("{{\"text\":\"t{n}\",\"attack\":\"{attack}\",\"hazards\":[],\"source\":\"{source}\"}}\n");
+        lines += &format!(
+            "{{\"text\":\"t{n}\",\"attack\":\"{attack}\",\"hazards\":[],\"source\":\"{source}\"}}\n"
+        );
     }
     fs::write(&path, lines).unwrap();
     let examples = read(&path, Format::Auto).unwrap();
@@ -130,7 +137,8 @@ fn differences_are_tested_as_the_books_say() {
 fn judged() -> impl Strategy<Value = Vec<Judged>> {
     let one = (0u8..=20, any::<bool>(), any::<bool>());
     proptest::collection::vec(one, 4..80).prop_map(|all| {
-        let judged = |(score, positive, found)| Judged { score: f64::from(score) / 20.0, positive, found };
+        let judged =
+            |(score, positive, found)| Judged { score: f64::from(score) / 20.0, positive, found };
         all.into_iter().map(judged).collect()
     })
 }
