@@ -22,6 +22,7 @@ mod classifiers;
 mod code_and_patterns;
 mod commands;
 mod durability;
+mod evaluation;
 mod formats;
 mod http1;
 mod http2;
