@@ -127,17 +127,24 @@ pub(crate) struct ServeArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct ClassifyArgs {
-    /// A policy file, or one that comes with the program
-    #[arg(long, value_name = "FILE|NAME", default_value = "default")]
-    pub(crate) policy: String,
+/// Models in place of the embedded classifier.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct ModelsArgs {
     /// Have prompt attacks judged by the Prompt Guard in this folder
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_PROMPT_GUARD")]
     pub(crate) prompt_guard: Option<PathBuf>,
     /// Have hazards judged by the Llama Guard 3 in this folder
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_LLAMA_GUARD")]
     pub(crate) llama_guard: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClassifyArgs {
+    /// A policy file, or one that comes with the program
+    #[arg(long, value_name = "FILE|NAME", default_value = "default")]
+    pub(crate) policy: String,
+    #[command(flatten)]
+    pub(crate) models: ModelsArgs,
     /// Take every line as a JSON object; a line that is not one is an error
     #[arg(long)]
     pub(crate) json: bool,

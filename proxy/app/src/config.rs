@@ -13,7 +13,7 @@ use policies::{Policy, library};
 use proxy_stack::{KeyNames, Limits, Target};
 use serde::Deserialize;
 
-use crate::args::{ModelArgs, ServeArgs};
+use crate::args::{ModelArgs, ModelsArgs, ServeArgs};
 use crate::failure::Failure;
 use crate::registry::{Llama, Model, Models};
 
@@ -229,6 +229,17 @@ fn llama_guard(
     let renamed = file.rename.into_iter().map(|(from, to)| Ok((category(&from)?, to)));
     model.options.rename = renamed.collect::<Result<_, Failure>>()?;
     Ok(Some(model))
+}
+
+impl ModelsArgs {
+    /// The models that were given, run as they are by default.
+    pub(crate) fn models(&self) -> Result<Models, Failure> {
+        let run = ModelArgs::default();
+        Ok(Models {
+            prompt_guard: self.prompt_guard.clone().map(|dir| run.of(dir)).transpose()?,
+            llama_guard: self.llama_guard.clone().map(|dir| run.llama(dir)).transpose()?,
+        })
+    }
 }
 
 impl ModelArgs {

@@ -7,10 +7,10 @@ use classifiers_core::{Direction, Passage, Role};
 use policies::{Evidence, Policy, decide};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{ClassifyArgs, ModelArgs};
+use crate::args::ClassifyArgs;
 use crate::config;
 use crate::failure::Failure;
-use crate::registry::{self, Models};
+use crate::registry;
 
 use super::serve::runtime;
 
@@ -52,12 +52,7 @@ struct Found<'a> {
 /// Judges every line of standard input.
 pub(crate) fn run(args: &ClassifyArgs) -> Result<ExitCode, Failure> {
     let policy = config::policy(&args.policy)?;
-    let run = ModelArgs::default();
-    let models = Models {
-        prompt_guard: args.prompt_guard.clone().map(|dir| run.of(dir)).transpose()?,
-        llama_guard: args.llama_guard.clone().map(|dir| run.llama(dir)).transpose()?,
-    };
-    let panel = registry::panel(&models, policy.timeout())?;
+    let panel = registry::panel(&args.models.models()?, policy.timeout())?;
     let runtime = runtime()?;
     let mut out = stdout().lock();
     for (number, line) in stdin().lock().lines().enumerate() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evaluation::{DataSet, Example, Format, Gate, read};
 
-use crate::args::ModelArgs;
+use crate::args::ModelsArgs;
 use crate::failure::Failure;
 use crate::remote::{Api, Remote, Settings};
 
@@ -42,9 +42,8 @@ pub(crate) struct EvalArgs {
     /// The policy that decides: a file, or one that comes with the program
     #[arg(long, value_name = "FILE|NAME", default_value = "default")]
     policy: String,
-    /// Have prompt attacks judged by the Prompt Guard in this folder
-    #[arg(long, value_name = "DIR", env = "PORTCULLIS_PROMPT_GUARD")]
-    prompt_guard: Option<PathBuf>,
+    #[command(flatten)]
+    models: ModelsArgs,
     /// Whose the scores are, where the data has scores in place of texts
     #[arg(long, default_value = "starter")]
     classifier: String,
@@ -162,9 +161,8 @@ impl EvalArgs {
         }
         let scored = given
             .then_some(Scored { classifier: &self.classifier, revision: self.revision.as_deref() });
-        let model =
-            self.prompt_guard.clone().map(|dir| ModelArgs::default().of(dir)).transpose()?;
-        Ok(Judge::Here(Box::new(Here::new(policy, model.as_ref(), scored.as_ref())?)))
+        let models = self.models.models()?;
+        Ok(Judge::Here(Box::new(Here::new(policy, &models, scored.as_ref())?)))
     }
 
     pub(super) fn versus(&self, examples: &[Example]) -> Result<Option<Judge>, Failure> {

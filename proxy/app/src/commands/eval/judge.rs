@@ -9,7 +9,7 @@ use proxy_stack::{Check, Panel};
 
 use crate::config;
 use crate::failure::Failure;
-use crate::registry::{self, Model};
+use crate::registry::{self, Models};
 use crate::remote::Remote;
 
 /// Who judges.
@@ -36,11 +36,11 @@ pub(super) struct Scored<'a> {
 impl Here {
     pub(super) fn new(
         policy: &str,
-        model: Option<&Model>,
+        models: &Models,
         scored: Option<&Scored<'_>>,
     ) -> Result<Self, Failure> {
         let policy = config::policy(policy)?;
-        let panel = registry::panel(model, policy.timeout())?;
+        let panel = registry::panel(models, policy.timeout())?;
         let policy = policy.calibrated(registry::calibrations(&panel)?);
         let guard = match scored {
             Some(Scored { classifier, revision }) => {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use evaluation::position::{Cell, Control, LENGTHS, POSITIONS, PositionReport, context, diluted};
 use evaluation::{Attack, Estimate, Example, Format, Outcome};
 
-use crate::args::ModelArgs;
+use crate::args::ModelsArgs;
 use crate::commands::serve::runtime;
 use crate::failure::Failure;
 
@@ -34,9 +34,8 @@ pub(crate) struct PositionArgs {
     /// The policy that decides
     #[arg(long, value_name = "FILE|NAME", default_value = "default")]
     policy: String,
-    /// Have prompt attacks judged by the Prompt Guard in this folder
-    #[arg(long, value_name = "DIR", env = "PORTCULLIS_PROMPT_GUARD")]
-    prompt_guard: Option<PathBuf>,
+    #[command(flatten)]
+    models: ModelsArgs,
     /// Where the report is written: position.html, position.json, position.md
     #[arg(long, value_name = "FOLDER", default_value = "portcullis-eval")]
     out: PathBuf,
@@ -112,9 +111,8 @@ impl PositionArgs {
         }
         let step = (all.len() / self.attacks.max(1)).max(1);
         let attacks = all.into_iter().step_by(step).take(self.attacks.max(1)).collect();
-        let model =
-            self.prompt_guard.clone().map(|dir| ModelArgs::default().of(dir)).transpose()?;
-        let judge = Judge::Here(Box::new(Here::new(&self.policy, model.as_ref(), None)?));
+        let models = self.models.models()?;
+        let judge = Judge::Here(Box::new(Here::new(&self.policy, &models, None)?));
         Ok(Bench { judge, attacks, parts, runtime: runtime()? })
     }
 }
