@@ -93,8 +93,9 @@ pub struct Report {
     pub cyberseceval: Option<Value>,
 }
 
-/// What texts are told apart by.
-const DIMENSIONS: [(&str, fn(&Example) -> &str); 3] = [
+/// What texts are told apart by: its name, and what it is of one.
+type Dimension = (&'static str, fn(&Example) -> &str);
+const DIMENSIONS: [Dimension; 3] = [
     ("language", |example| &example.language),
     ("source", |example| &example.source),
     ("direction", |example| example.direction().name()),

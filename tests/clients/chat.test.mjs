@@ -243,7 +243,7 @@ test('what is not guarded is not forwarded', async () => {
   const asker = connect();
   for (const ask of [
     () => asker.client.responses.cancel('resp_1'),
-    () => asker.client.moderations.create({ model: 'story', input: 'Once' }),
+    () => asker.client.audio.speech.create({ model: 'story', voice: 'alloy', input: 'Once' }),
     () => asker.client.images.generate({ model: 'story', prompt: 'a gate' }),
   ]) {
     await assert.rejects(ask(), (error) => error instanceof NotFoundError && error.code === 'unknown_route');

@@ -446,7 +446,7 @@ def test_a_stream_that_breaks_off_is_an_error(guarded, model):
 
 UNKNOWN_ROUTES = {
     "responses.cancel": {"response_id": "resp_1"},
-    "moderations.create": {"model": "story", "input": "Once"},
+    "audio.speech.create": {"model": "story", "voice": "alloy", "input": "Once"},
     "images.generate": {"model": "story", "prompt": "a gate"},
 }
 

@@ -55,8 +55,8 @@ struct Arranged {
 impl Arranged {
     /// One verdict about all.
     fn together(passages: Vec<Passage>) -> Self {
-        let units = vec![0..passages.len()];
-        Self { passages, units }
+        let all = 0..passages.len();
+        Self { passages, units: Vec::from([all]) }
     }
 
     /// A verdict about each of the first `count` items of the array at the pointer `array`. What stands elsewhere is

@@ -149,7 +149,7 @@ impl EvalArgs {
 
     pub(super) fn judge(&self, examples: &[Example]) -> Result<Judge, Failure> {
         let Some(url) = &self.remote.url else { return self.here(&self.policy, examples) };
-        Ok(Judge::There(self.remote.at(url)?))
+        Ok(Judge::There(Box::new(self.remote.at(url)?)))
     }
 
     fn here(&self, policy: &str, examples: &[Example]) -> Result<Judge, Failure> {

@@ -15,7 +15,7 @@ use crate::remote::Remote;
 /// Who judges.
 pub(super) enum Judge {
     Here(Box<Here>),
-    There(Remote),
+    There(Box<Remote>),
 }
 
 /// The classifiers of this program.
