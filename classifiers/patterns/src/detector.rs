@@ -58,10 +58,26 @@ fn add(findings: &mut Vec<Finding>, category: Category, found: Vec<Found>, text:
     if found.is_empty() {
         findings.push(Finding::whole(category, 0.0));
     }
-    findings.extend(found.into_iter().map(|(span, score)| {
+    findings.extend(disjoint(found).into_iter().map(|(span, score)| {
         let span = text.get(span.clone()).map(|_| span);
         Finding { category, score, span }
     }));
+}
+
+/// What overlaps is one place, as sure as the surest of it: `a@b.co@d.eu` may be read as two addresses.
+fn disjoint(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_by_key(|(span, _)| span.start);
+    let mut places: Vec<Found> = Vec::with_capacity(found.len());
+    for (span, score) in found {
+        match places.last_mut() {
+            Some((last, best)) if span.start < last.end => {
+                last.end = last.end.max(span.end);
+                *best = best.max(score);
+            }
+            _ => places.push((span, score)),
+        }
+    }
+    places
 }
 
 impl Backend for Patterns {

@@ -149,6 +149,13 @@ fn hostile() -> impl Strategy<Value = String> {
         .prop_map(|(pieces, times)| pieces.concat().repeat(times))
 }
 
+#[test]
+fn addresses_that_share_a_part_are_one_place() {
+    let findings = Patterns::new().find("write to ann@mail.co@mail.eu now");
+    let spans: Vec<_> = findings.into_iter().filter_map(|finding| finding.span).collect();
+    assert_eq!(spans, vec![std::ops::Range { start: 9, end: 28 }]);
+}
+
 proptest! {
     #[test]
     fn every_span_lies_on_characters_and_no_two_of_a_kind_overlap(text in hostile()) {
