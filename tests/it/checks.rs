@@ -313,6 +313,43 @@ async fn what_nobody_reads_is_not_passed_over() {
 }
 
 #[tokio::test]
+async fn a_reason_without_a_category_is_told_too() {
+    let upstream = Upstream::start(Script::say("no")).await;
+    let policy = format!("{POLICY}languages: {{ checked: [en], others: block }}\n");
+    let guard = Guard::with(&upstream.url(), &policy, "");
+    let text = "門は夜になると閉まり、朝になるとまた開きます。";
+    for contract in contracts() {
+        let reply = post_to(guard.address, contract.path, &(contract.ask)(text)).await.json();
+        // Detectors have a name of their own for it.
+        let other = [contract.blocked.clone(), json!("policy")];
+        assert!(other.contains(&at(&reply, contract.said)), "{}: {reply}", contract.path);
+    }
+}
+
+#[tokio::test]
+async fn who_says_the_same_as_another_is_judged_for_it() {
+    let upstream = Upstream::start(Script::say("no")).await;
+    let policy = POLICY.replace(
+        "  secrets:",
+        "  non_violent_crimes: { input: allow, output: block, tools: block }\n  secrets:",
+    );
+    let guard = Guard::with(&upstream.url(), &policy, "");
+    let ask = |messages: Value| {
+        json!({ "input_type": "request", "texts": [BAD, BAD], "request_data": {},
+            "structured_messages": messages })
+    };
+    let said = json!({ "role": "user", "content": BAD });
+    let tool = json!({ "role": "tool", "content": BAD, "tool_call_id": "1" });
+    let path = "/beta/litellm_basic_guardrail_api";
+    let reply = post_to(guard.address, path, &ask(json!([said, said]))).await.json();
+    assert_eq!(reply["action"], "NONE", "people may say so: {reply}");
+    for messages in [json!([said, tool]), json!([tool, said])] {
+        let reply = post_to(guard.address, path, &ask(messages)).await.json();
+        assert_eq!(reply["action"], "BLOCKED", "a tool may not: {reply}");
+    }
+}
+
+#[tokio::test]
 async fn shields_are_listed_and_contracts_can_be_switched_off() {
     let upstream = Upstream::start(Script::say("no")).await;
     let guard = Guard::start(&upstream.url());

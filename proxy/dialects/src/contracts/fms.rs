@@ -4,10 +4,12 @@
 //! Source of the field names: the orchestrator's detector API document (`ContentAnalysisHttpRequest`,
 //! `ContentAnalysisResponse`, `ChatAnalysisHttpRequest`). Places are counted in characters (Unicode scalar values).
 
+use std::ops::Range;
+
 use classifiers_core::{Category, Direction, Passage, Role};
 
 use super::messages::{MESSAGES, conversation};
-use super::{Answering, Arranged, Form, Found, number};
+use super::{Answering, Arranged, Form, Found, Judged, Said, number};
 use crate::json::object;
 use crate::table::{Shape, may, must};
 use crate::{Json, ReadError};
@@ -52,30 +54,52 @@ fn contents(document: &Json, passages: Vec<Passage>) -> Result<Arranged, ReadErr
 fn detections_in_contents(asked: &Answering<'_>) -> Json {
     let units = asked.judged.iter().zip(asked.inquiry.units());
     let found = units.map(|(judged, passages)| {
-        let counting = judged.found.iter().filter(|found| found.counts);
-        Json::Array(counting.filter_map(|found| located(found, passages)).collect())
+        let mut told: Vec<Json> = counting(judged).map(|found| located(found, passages)).collect();
+        if told.is_empty() && judged.said != Said::Passed {
+            told.extend(passages.first().map(|passage| placed(&passage.text, None, other())));
+        }
+        Json::Array(told)
     });
     Json::Array(found.collect())
 }
 
-/// A finding with its place: the whole text, where the classifier names none.
-fn located(found: &Found, passages: &[Passage]) -> Option<Json> {
-    let text = &passages.iter().find(|passage| passage.origin.at == found.at)?.text;
-    let span = found.span.clone().unwrap_or(0..text.len());
-    let before = text.get(..span.start)?.chars().count() as u64;
-    let inside = text.get(span)?;
+fn counting(judged: &Judged) -> impl Iterator<Item = &Found> {
+    judged.found.iter().filter(|found| found.counts)
+}
+
+/// A finding with its place.
+fn located(found: &Found, passages: &[Passage]) -> Json {
+    let passage = passages.iter().find(|passage| passage.origin.at == found.at);
+    placed(passage.map_or("", |passage| &passage.text), found.span.as_ref(), named(found))
+}
+
+/// What was found where in `text`: in all of it, where no place is known or the place is not one.
+fn placed(text: &str, span: Option<&Range<usize>>, named: [(&'static str, Json); 3]) -> Json {
+    let place = span.and_then(|span| Some((text.get(..span.start)?, text.get(span.clone())?)));
+    let (before, inside) = place.unwrap_or(("", text));
+    let start = before.chars().count() as u64;
     let mut fields = vec![
-        ("start", before.into()),
-        ("end", (before + inside.chars().count() as u64).into()),
+        ("start", start.into()),
+        ("end", (start + inside.chars().count() as u64).into()),
         ("text", inside.into()),
     ];
-    fields.extend(named(found));
-    Some(object(fields))
+    fields.extend(named);
+    object(fields)
 }
 
 fn detections_in_chat(asked: &Answering<'_>) -> Json {
-    let found = asked.judged.iter().flat_map(|judged| &judged.found);
-    Json::Array(found.filter(|found| found.counts).map(|found| object(named(found))).collect())
+    let found = asked.judged.iter().flat_map(counting);
+    let mut told: Vec<Json> = found.map(|found| object(named(found))).collect();
+    if told.is_empty() && asked.said() != Said::Passed {
+        told.push(object(other()));
+    }
+    Json::Array(told)
+}
+
+/// What the policy minds without a finding, such as a language.
+fn other() -> [(&'static str, Json); 3] {
+    let score = number(1.0);
+    [("detection", "policy".into()), ("detection_type", "policy".into()), ("score", score)]
 }
 
 fn named(found: &Found) -> [(&'static str, Json); 3] {

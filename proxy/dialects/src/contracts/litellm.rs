@@ -3,7 +3,7 @@
 //! Source of the field names: LiteLLM 1.106 (`types/proxy/guardrails/guardrail_hooks/generic_guardrail_api.py`).
 //! LiteLLM shows every text twice: in `texts`, which may be rewritten, and with its role in `structured_messages`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use classifiers_core::{Direction, Origin, Passage, Role};
@@ -71,11 +71,9 @@ const RESPONSE: &[Field] = &[
 /// messages is judged there.
 fn arrange(document: &Json, mut passages: Vec<Passage>) -> Result<Arranged, ReadError> {
     if document.get("input_type").and_then(Json::as_str) == Some("request") {
-        let shown: Vec<Arc<str>> =
-            passages.iter().filter(|p| is_text(p)).map(|p| Arc::clone(&p.text)).collect();
         let mut origins: HashMap<Arc<str>, Origin> = HashMap::new();
         for passage in passages.iter().filter(|passage| !is_text(passage)) {
-            // Of several who say the same, the strictest counts: everybody is judged more strictly than the operator.
+            // Of several who say the same the operator comes last: everybody else is judged more strictly.
             let known = origins.get(&passage.text);
             if known.is_none_or(|known| known.role == Role::Operator) {
                 origins.insert(Arc::clone(&passage.text), passage.origin.clone());
@@ -87,9 +85,17 @@ fn arrange(document: &Json, mut passages: Vec<Passage>) -> Result<Arranged, Read
                 passage.origin.direction = origin.direction;
             }
         }
-        passages.retain(|passage| is_text(passage) || !shown.contains(&passage.text));
+        let told = passages.iter().filter(|passage| is_text(passage)).map(said_by);
+        let told: HashSet<_> = told.collect();
+        // Who else says the same is judged for it too.
+        passages.retain(|passage| is_text(passage) || !told.contains(&said_by(passage)));
     }
     Ok(Arranged::together(passages))
+}
+
+/// What is said, by whom, in which column of the policy.
+fn said_by(passage: &Passage) -> (Arc<str>, Role, Direction) {
+    (Arc::clone(&passage.text), passage.origin.role, passage.origin.direction)
 }
 
 fn is_text(passage: &Passage) -> bool {

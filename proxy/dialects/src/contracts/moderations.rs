@@ -7,7 +7,7 @@
 use classifiers_core::{Category, Passage};
 
 use super::messages::PART;
-use super::{Answering, Arranged, Form, Judged, number};
+use super::{Answering, Arranged, Form, Judged, Said, number};
 use crate::json::object;
 use crate::table::{Shape, may, must};
 use crate::{Json, ReadError};
@@ -63,7 +63,8 @@ fn result(judged: &Judged) -> Json {
         let Some(score) = about().map(|found| found.score).max_by(f32::total_cmp) else { continue };
         scores.push((category.name(), score, about().any(|found| found.counts)));
     }
-    let flagged = scores.iter().any(|(.., counts)| *counts);
+    // Not every reason has a category: a policy may refuse a language.
+    let flagged = judged.said != Said::Passed || scores.iter().any(|(.., counts)| *counts);
     let openai: Vec<_> = OPENAI.iter().map(|(name, ours)| openai(&scores, name, ours)).collect();
     scores.extend(openai);
     let counting = || judged.found.iter().filter(|found| found.counts);
