@@ -112,17 +112,25 @@ pub(crate) fn result(moderated: &Moderated) -> Json {
             ("message", message.into()),
         ]);
     };
-    let map = |value: fn(&Scored) -> Json| {
-        object(scored.iter().map(|scored| (scored.category.as_str(), value(scored))))
-    };
-    object([
+    let mut fields = vec![
         ("type", "moderation_result".into()),
         ("model", MODEL.into()),
         ("flagged", Json::Bool(scored.iter().any(|scored| scored.flagged))),
+    ];
+    fields.extend(by_category(scored));
+    object(fields)
+}
+
+/// What every moderation result of OpenAI's says of each category.
+pub(crate) fn by_category(scored: &[Scored]) -> [(&'static str, Json); 3] {
+    let map = |value: fn(&Scored) -> Json| {
+        object(scored.iter().map(|scored| (scored.category.as_str(), value(scored))))
+    };
+    [
         ("categories", map(|scored| Json::Bool(scored.flagged))),
         ("category_scores", map(|scored| number(scored.score))),
         ("category_applied_input_types", map(|_| Json::Array(vec!["text".into()]))),
-    ])
+    ]
 }
 
 /// One side, as OpenAI's chat completions say it: a list of one.

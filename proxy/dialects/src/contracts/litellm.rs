@@ -34,38 +34,28 @@ const TEXTS: Shape = Either(&[List(&Text), Null]);
 const IMAGES: Shape = Either(&[List(&MEDIA), Null]);
 const HISTORY: Shape = Either(&[MESSAGES, Null]);
 
-const REQUEST: &[Field] = &[
-    must("input_type", Tag),
-    may("texts", TEXTS),
-    may("images", IMAGES),
-    may("structured_messages", HISTORY),
-    may("tools", Free).by(Role::User, Direction::Tools),
-    may("tool_calls", Free).by(Role::Assistant, Direction::Tools),
-    may("model", Either(&[Text, Null])),
-    may("litellm_call_id", Dropped),
-    may("litellm_trace_id", Dropped),
-    may("litellm_version", Dropped),
-    // Who asks, not what is asked.
-    may("request_data", Dropped),
-    may("request_headers", Dropped),
-    may("additional_provider_specific_params", Dropped),
-];
+const REQUEST: &[Field] = &envelope(may("texts", TEXTS));
+const RESPONSE: &[Field] = &envelope(may("texts", TEXTS).by(Role::Assistant, Direction::Output));
 
-const RESPONSE: &[Field] = &[
-    must("input_type", Tag),
-    may("texts", TEXTS).by(Role::Assistant, Direction::Output),
-    may("images", IMAGES),
-    may("structured_messages", HISTORY),
-    may("tools", Free).by(Role::User, Direction::Tools),
-    may("tool_calls", Free).by(Role::Assistant, Direction::Tools),
-    may("model", Either(&[Text, Null])),
-    may("litellm_call_id", Dropped),
-    may("litellm_trace_id", Dropped),
-    may("litellm_version", Dropped),
-    may("request_data", Dropped),
-    may("request_headers", Dropped),
-    may("additional_provider_specific_params", Dropped),
-];
+/// What LiteLLM sends, with the texts of either kind.
+const fn envelope(texts: Field) -> [Field; 13] {
+    [
+        must("input_type", Tag),
+        texts,
+        may("images", IMAGES),
+        may("structured_messages", HISTORY),
+        may("tools", Free).by(Role::User, Direction::Tools),
+        may("tool_calls", Free).by(Role::Assistant, Direction::Tools),
+        may("model", Either(&[Text, Null])),
+        may("litellm_call_id", Dropped),
+        may("litellm_trace_id", Dropped),
+        may("litellm_version", Dropped),
+        // Who asks, not what is asked.
+        may("request_data", Dropped),
+        may("request_headers", Dropped),
+        may("additional_provider_specific_params", Dropped),
+    ]
+}
 
 /// What is in `texts` is judged there, so that it can be cut out, but as who says it in the messages. What is only in the
 /// messages is judged there.

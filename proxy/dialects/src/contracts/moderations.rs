@@ -7,8 +7,9 @@
 use classifiers_core::{Category, Passage};
 
 use super::messages::PART;
-use super::{Answering, Arranged, Form, Judged, Said, number};
+use super::{Answering, Arranged, Form, Judged, Said};
 use crate::json::object;
+use crate::moderation::{Scored, by_category};
 use crate::table::{Shape, may, must};
 use crate::{Json, ReadError};
 
@@ -56,37 +57,31 @@ fn answer(asked: &Answering<'_>) -> Json {
 }
 
 fn result(judged: &Judged) -> Json {
-    let mut scores: Vec<(&str, f32, bool)> = Vec::new();
+    let mut scored: Vec<Scored> = Vec::new();
     for category in Category::ALL {
         let about = || judged.found.iter().filter(|found| found.category == category);
         // What nobody looked for is left out, and not called clean.
         let Some(score) = about().map(|found| found.score).max_by(f32::total_cmp) else { continue };
-        scores.push((category.name(), score, about().any(|found| found.counts)));
+        let flagged = about().any(|found| found.counts);
+        scored.push(Scored { category: category.name().to_owned(), score, flagged });
     }
+    let kinds = Category::ALL.into_iter().filter(|category| {
+        judged.found.iter().any(|found| found.counts && found.category == *category)
+    });
+    let kinds: Vec<Json> = kinds.map(|category| super::code(category).into()).collect();
     // Not every reason has a category: a policy may refuse a language.
-    let flagged = judged.said != Said::Passed || scores.iter().any(|(.., counts)| *counts);
-    let openai: Vec<_> = OPENAI.iter().map(|(name, ours)| openai(&scores, name, ours)).collect();
-    scores.extend(openai);
-    let counting = || judged.found.iter().filter(|found| found.counts);
-    let mut kinds: Vec<&str> = counting().map(|found| super::code(found.category)).collect();
-    kinds.dedup();
-    let metadata = match flagged {
-        true => {
-            object([("violation_type", Json::Array(kinds.into_iter().map(Json::from).collect()))])
-        }
-        false => object([]),
-    };
-    let by_name = |value: fn(f32, bool) -> Json| {
-        object(scores.iter().map(|(name, score, counts)| (*name, value(*score, *counts))))
-    };
-    object([
-        ("flagged", Json::Bool(flagged)),
-        ("categories", by_name(|_, counts| Json::Bool(counts))),
-        ("category_scores", by_name(|score, _| number(score))),
-        ("category_applied_input_types", by_name(|_, _| Json::Array(vec!["text".into()]))),
+    let flagged = judged.said != Said::Passed || !kinds.is_empty();
+    let openai: Vec<_> = OPENAI.iter().map(|(name, ours)| openai(&scored, name, ours)).collect();
+    scored.extend(openai);
+    let metadata: Vec<_> =
+        flagged.then_some(("violation_type", Json::Array(kinds))).into_iter().collect();
+    let mut fields = vec![("flagged", Json::Bool(flagged))];
+    fields.extend(by_category(&scored));
+    fields.extend([
         ("user_message", if flagged { judged.message.as_str().into() } else { Json::Null }),
-        ("metadata", metadata),
-    ])
+        ("metadata", object(metadata)),
+    ]);
+    object(fields)
 }
 
 /// OpenAI's categories, and which of ours say the most about each. Where OpenAI tells kinds apart that ours do not, all
@@ -107,13 +102,12 @@ const OPENAI: [(&str, &[Category]); 13] = [
     ("violence/graphic", &[Category::ViolentCrimes]),
 ];
 
-fn openai<'a>(
-    ours: &[(&str, f32, bool)],
-    name: &'a str,
-    from: &[Category],
-) -> (&'a str, f32, bool) {
-    let same = |name: &str| from.iter().any(|category| category.name() == name);
-    let about = || ours.iter().filter(|(name, ..)| same(name));
-    let score = about().map(|(_, score, _)| *score).fold(0.0, f32::max);
-    (name, score, about().any(|(.., counts)| *counts))
+fn openai(ours: &[Scored], name: &str, from: &[Category]) -> Scored {
+    let same = |scored: &&Scored| from.iter().any(|category| category.name() == scored.category);
+    let about = || ours.iter().filter(same);
+    Scored {
+        category: name.to_owned(),
+        score: about().map(|scored| scored.score).fold(0.0, f32::max),
+        flagged: about().any(|scored| scored.flagged),
+    }
 }
