@@ -10,7 +10,7 @@ use crate::calibration::Sensitivity;
 use crate::cases::{self, Case, TestOutcome};
 use crate::languages::Languages;
 use crate::messages::Messages;
-use crate::profile::{Profile, Rule};
+use crate::profile::{Profile, Rule, Stance};
 use crate::route::{Request, Route};
 use crate::{
     Action, Because, ClassifierCalibration, Context, Diagnostics, Exemption, Forward, Limits, Mode,
@@ -307,8 +307,8 @@ impl Policy {
         classifier: &str,
         score: f32,
     ) -> bool {
-        let stances = self.stances(category, direction, classifier);
-        stances.into_iter().flatten().any(|stance| score >= stance.threshold)
+        let stances = || self.stances(category, direction, classifier).into_iter().flatten();
+        score >= self.least && stances().any(|stance| score >= stance.threshold)
     }
 
     /// Whether a finding of this score asks for its place to be cut out.
@@ -320,11 +320,9 @@ impl Policy {
         classifier: &str,
         score: f32,
     ) -> bool {
-        let [rule, floor] = self.stances(category, direction, classifier);
-        [rule, floor]
-            .into_iter()
-            .flatten()
-            .any(|stance| stance.action == Action::Redact && score >= stance.threshold)
+        let stances = || self.stances(category, direction, classifier).into_iter().flatten();
+        let cuts = |stance: Stance| stance.action == Action::Redact && score >= stance.threshold;
+        score >= self.least && stances().any(cuts)
     }
 
     /// What is done when a check of `direction` gives no verdict: block, flag or allow.

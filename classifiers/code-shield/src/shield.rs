@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use classifiers_core::{Backend, Category, ClassifierId, ClassifyError, Finding, Passage};
 
 use crate::blocks::{Block, blocks, is_code_line, is_test};
@@ -68,7 +68,8 @@ impl CodeShield {
             .flat_map(|(number, rule)| rule.needles.iter().map(move |word| (word.as_str(), number)))
             .collect();
         let mut builder = AhoCorasick::builder();
-        builder.ascii_case_insensitive(true);
+        // Every text is read by it: two megabytes of memory buy a fifth of the time.
+        builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA));
         #[expect(
             clippy::expect_used,
             reason = "the words are constants, and every test builds them"

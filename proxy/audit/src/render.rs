@@ -246,6 +246,9 @@ fn string(out: &mut Vec<u8>, text: &str) {
 
 /// A number; `null` where it is none. Scores and times have at most four decimals, which are quick to write.
 fn decimal(out: &mut Vec<u8>, value: f32) {
+    if value.to_bits() == 0 {
+        return raw(out, "0.0");
+    }
     const UNIT: u64 = 10_000;
     // Whatever does not fit saturates, and is then not what it came from.
     let units = (f64::from(value) * UNIT as f64 + 0.5) as u64;

@@ -36,4 +36,4 @@ pub use metrics::Metrics;
 pub use reply::ReplyBody;
 pub use respond::unrecognised;
 pub use stack::{Gate, Parts, stack};
-pub use upstream::{Target, TargetError, Upstream};
+pub use upstream::{Network, Target, TargetError, Upstream};

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::Response;
+use hyper_util::client::legacy::connect::Connect;
 use proxy_audit::Journal;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
@@ -15,6 +16,7 @@ use crate::limit::LimitLayer;
 use crate::read::ReadLayer;
 use crate::record::RecordLayer;
 use crate::respond::RespondLayer;
+use crate::upstream::Network;
 use crate::{ActivePolicy, Arrival, KeyNames, Limits, Metrics, ReplyBody, Upstream};
 
 /// The whole proxy as one service: a request in, a response out, no errors. Boxed here because its type names
@@ -23,7 +25,7 @@ pub type Gate = BoxCloneSyncService<Arrival, Response<ReplyBody>, Infallible>;
 
 /// What the stack is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Parts<C = Network> {
     /// Where decisions are recorded.
     pub journal: Arc<Journal>,
     /// The name of this proxy in the records.
@@ -37,14 +39,14 @@ pub struct Parts {
     /// What one exchange may cost.
     pub limits: Limits,
     /// The model server.
-    pub upstream: Upstream,
+    pub upstream: Upstream<C>,
     /// Where the guard counts.
     pub metrics: Arc<Metrics>,
 }
 
 /// Puts the layers together, outermost first.
 #[must_use]
-pub fn stack(parts: Parts) -> Gate {
+pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gate {
     let Parts { journal, instance, policies, keys, panel, limits, upstream, metrics } = parts;
     let service = ServiceBuilder::new()
         // Outside the record, which closes itself as failed while a panic passes through.

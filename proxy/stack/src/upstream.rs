@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 
@@ -107,17 +107,26 @@ fn bearer(key: &str) -> Result<HeaderValue, TargetError> {
     Ok(value)
 }
 
-/// A pooled client of one model server. Redirects are not followed and nothing is decompressed: what was
-/// judged is what is sent, and what is read is what came.
-#[derive(Clone, Debug)]
-pub struct Upstream {
+/// TCP, with TLS where the URL asks for it.
+pub type Network = HttpsConnector<HttpConnector>;
+
+/// A pooled client of one model server, reached through connections of `C`. Redirects are not followed and nothing is
+/// decompressed: what was judged is what is sent, and what is read is what came.
+#[derive(Debug)]
+pub struct Upstream<C = Network> {
     /// Shared as a whole: a copy is made for every request.
-    shared: Arc<Shared>,
+    shared: Arc<Shared<C>>,
+}
+
+impl<C> Clone for Upstream<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
 }
 
 #[derive(Debug)]
-struct Shared {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+struct Shared<C> {
+    client: Client<C, Full<Bytes>>,
     target: Target,
     time: Duration,
 }
@@ -144,15 +153,22 @@ impl Upstream {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(http);
+        Ok(Self::over(connector, target, time))
+    }
+}
+
+impl<C: Connect + Clone> Upstream<C> {
+    /// The same over connections of `connector`: a model server in this process, or behind something of one's own.
+    pub fn over(connector: C, target: Target, time: Duration) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .build(connector);
-        Ok(Self { shared: Arc::new(Shared { client, target, time }) })
+        Self { shared: Arc::new(Shared { client, target, time }) }
     }
 }
 
-impl Shared {
+impl<C> Shared<C> {
     fn request(&self, asked: &Asked) -> Request<Full<Bytes>> {
         let accept =
             if asked.request.is_stream() { "text/event-stream" } else { "application/json" };
@@ -204,14 +220,14 @@ impl Shared {
     }
 }
 
-impl Shared {
+impl<C> Shared<C> {
     /// Anthropic's clients send their key in a header of its own; with a key of ours it stays here.
     fn callers_key<'a>(&self, passed: &'a PassedHeaders) -> Option<&'a HeaderValue> {
         passed.api_key.as_ref().filter(|_| self.target.authorization.is_none())
     }
 }
 
-impl Upstream {
+impl<C: Connect + Clone + Send + Sync + 'static> Upstream<C> {
     fn send(&self, request: Request<Full<Bytes>>) -> Sent {
         let response = self.shared.client.request(request);
         let time = self.shared.time;
@@ -232,7 +248,7 @@ impl Upstream {
 /// An answer to come. Boxed: the client's own future is boxed already, this one adds the deadline.
 type Sent = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Denial>> + Send>>;
 
-impl Service<Cleared<Asked>> for Upstream {
+impl<C: Connect + Clone + Send + Sync + 'static> Service<Cleared<Asked>> for Upstream<C> {
     type Response = Response<Incoming>;
     type Error = Denial;
     type Future = Sent;
@@ -246,7 +262,7 @@ impl Service<Cleared<Asked>> for Upstream {
     }
 }
 
-impl Service<Cleared<Lookup>> for Upstream {
+impl<C: Connect + Clone + Send + Sync + 'static> Service<Cleared<Lookup>> for Upstream<C> {
     type Response = Response<Incoming>;
     type Error = Denial;
     type Future = Sent;

@@ -291,8 +291,8 @@ impl Answer<'_> {
         let (tools, dialogue) = found.apart();
         let noteworthy = top().filter(|noted| noted.score >= NOTEWORTHY);
         proxy_audit::Check {
-            name: self.check.id.name.to_string().into(),
-            revision: self.check.id.revision.to_string().into(),
+            name: String::from(&*self.check.id.name).into(),
+            revision: String::from(&*self.check.id.revision).into(),
             status,
             ms: milliseconds(self.elapsed),
             passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
