@@ -21,6 +21,7 @@ mod checks;
 mod classifiers;
 mod code_and_patterns;
 mod commands;
+mod corpus;
 mod durability;
 mod evaluation;
 mod formats;
