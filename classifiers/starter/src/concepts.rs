@@ -230,7 +230,7 @@ pub fn fold_words(line: &str) -> Vec<Vec<u16>> {
             self.0.push(symbols.to_vec());
         }
         fn marks(&mut self, _: &[u16]) {}
-        fn segment(&mut self, _: usize, _: u32) {}
+        fn segment(&mut self, _: usize, _: u32, _: crate::scan::Surface) {}
     }
     let mut words = Words(Vec::new());
     crate::scan::scan(line, &mut words);

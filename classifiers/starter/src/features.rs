@@ -1,6 +1,7 @@
 //! The features of a text: the one implementation that both the trainer and the product use.
 
 use crate::concepts::{self, ATTACK, Found, Table, YOU};
+use crate::dense::{Dense, dense};
 use crate::fold::Script;
 use crate::hash::{self, Kind};
 use crate::scan::{self, Surface, Tokens};
@@ -13,8 +14,8 @@ pub(crate) const CONCEPT_VALUE: i32 = 4;
 
 /// A segment remembers at most this many concepts: pairs stay bounded.
 const MAX_CONCEPTS: usize = 12;
-/// Words of a block; a window is two neighbouring blocks.
-pub(crate) const BLOCK_WORDS: u32 = 40;
+/// Words of a block, at least. A chunk is two neighbouring blocks: what is shorter than a block lies whole in one.
+const BLOCK_WORDS: u32 = 40;
 
 /// What is known about a word without its context.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,8 +34,12 @@ pub(crate) trait Sink {
     fn word(&mut self, word: Word<'_>) -> WordFacts;
     /// One feature: the hash of its row, and how much it counts.
     fn row(&mut self, hash: u32, value: i32);
-    /// A segment ended before byte `at`; `closes_block` when a block ended with it.
-    fn segment(&mut self, at: usize, closes_block: bool);
+    /// A segment ended before byte `at`.
+    fn segment(&mut self, at: usize);
+    /// A chunk ended with the last segment: the last block, and what was read since.
+    fn chunk(&mut self, dense: Dense);
+    /// A block ended with the last segment, and with the chunk if one did.
+    fn block(&mut self);
 }
 
 /// A folded word.
@@ -90,8 +95,11 @@ pub(crate) fn word_facts(word: Word<'_>, table: Table<'_>, surprise: Surprise<'_
     }
 }
 
-/// Reads `text`, reporting its features to `sink`; returns the statistics of the whole.
-pub(crate) fn extract<S: Sink>(text: &str, table: Table<'_>, sink: &mut S) -> Statistics {
+/// Reads `text`, reporting its features to `sink`; at least one chunk.
+///
+/// Chunks overlap, and each is judged as if it were a text of its own. So harmless text, however much of it, does not
+/// thin out what stands among it.
+pub(crate) fn extract<S: Sink>(text: &str, table: Table<'_>, sink: &mut S) {
     let mut extractor = Extractor {
         sink,
         table,
@@ -100,15 +108,15 @@ pub(crate) fn extract<S: Sink>(text: &str, table: Table<'_>, sink: &mut S) -> St
         position: 0,
         segment: SegmentState::default(),
         block_words: 0,
+        last_block: None,
+        untold: true,
         all: Statistics::default(),
     };
-    let surface = scan::scan(text, &mut extractor);
-    let mut all = extractor.all;
-    all.surface = surface;
-    all
+    scan::scan(text, &mut extractor);
+    extractor.finish();
 }
 
-/// Statistics of a whole text, from which the dense features are made.
+/// Statistics of a stretch of text, from which the dense features are made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Statistics {
     pub(crate) surface: Surface,
@@ -128,6 +136,27 @@ pub(crate) struct Statistics {
     pub(crate) you_segments: u32,
 }
 
+impl Statistics {
+    /// The statistics of this stretch and of the `next` one together.
+    fn with(&self, next: &Self) -> Self {
+        Self {
+            surface: self.surface.with(&next.surface),
+            concepts: self.concepts | next.concepts,
+            surprise: self.surprise.saturating_add(next.surprise),
+            letters: self.letters.saturating_add(next.letters),
+            surprising_words: self.surprising_words.saturating_add(next.surprising_words),
+            judged_words: self.judged_words.saturating_add(next.judged_words),
+            worst_surprise: self.worst_surprise.max(next.worst_surprise),
+            most_attack: self.most_attack.max(next.most_attack),
+            most_hazard: self.most_hazard.max(next.most_hazard),
+            first_attack: self.first_attack,
+            last_attack: next.last_attack,
+            attack_segments: self.attack_segments.saturating_add(next.attack_segments),
+            you_segments: self.you_segments.saturating_add(next.you_segments),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct SegmentState {
     concepts: [u8; MAX_CONCEPTS],
@@ -145,6 +174,10 @@ struct Extractor<'s, 't, S> {
     position: u32,
     segment: SegmentState,
     block_words: u32,
+    last_block: Option<Statistics>,
+    /// Whether there is something that was in no chunk yet.
+    untold: bool,
+    /// Of this block so far.
     all: Statistics,
 }
 
@@ -198,6 +231,25 @@ impl<S: Sink> Extractor<'_, '_, S> {
         self.all.judged_words = self.all.judged_words.saturating_add(1);
         self.all.surprising_words += u32::from(sum > SURPRISING * letters);
     }
+
+    fn end_block(&mut self) {
+        let block = std::mem::take(&mut self.all);
+        if let Some(last) = &self.last_block {
+            self.sink.chunk(dense(&last.with(&block)));
+            self.untold = false;
+        }
+        self.sink.block();
+        self.last_block = Some(block);
+        self.block_words = 0;
+    }
+
+    fn finish(self) {
+        if !self.untold {
+            return;
+        }
+        let chunk = self.last_block.map(|last| last.with(&self.all));
+        self.sink.chunk(dense(&chunk.unwrap_or(self.all)));
+    }
 }
 
 impl<S: Sink> Tokens for Extractor<'_, '_, S> {
@@ -226,7 +278,7 @@ impl<S: Sink> Tokens for Extractor<'_, '_, S> {
         self.sink.row(hash::finish(hash), WORD_VALUE);
     }
 
-    fn segment(&mut self, at: usize, words: u32) {
+    fn segment(&mut self, at: usize, words: u32, surface: Surface) {
         let done = std::mem::take(&mut self.segment);
         let attack = (done.mask & ((1 << ATTACK) - 1)).count_ones();
         let all = &mut self.all;
@@ -244,12 +296,13 @@ impl<S: Sink> Tokens for Extractor<'_, '_, S> {
         if done.letters >= 12 {
             all.worst_surprise = all.worst_surprise.max(done.surprise / done.letters);
         }
+        all.surface = all.surface.with(&surface);
+        self.untold = true;
         self.block_words += words;
-        let closes_block = self.block_words >= BLOCK_WORDS;
-        if closes_block {
-            self.block_words = 0;
+        self.sink.segment(at);
+        if self.block_words >= BLOCK_WORDS {
+            self.end_block();
         }
-        self.sink.segment(at, closes_block);
         self.previous = 0;
         self.phrase = 0;
         self.position = 0;

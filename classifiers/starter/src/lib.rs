@@ -1,8 +1,9 @@
 //! The embedded default classifier: prompt attacks and hazards S1 to S13, without any download.
 //!
 //! Hashed words, word pairs, parts of words and *concepts* (words of eight languages that mean the same)
-//! are looked up in one small table of scores, added over the whole text, its windows and its segments,
-//! and pooled; dense features of shape are added. [`Starter`] is the compiled-in model behind the
+//! are looked up in one small table of scores. A text is judged in overlapping chunks of some 80 words, and the
+//! strongest counts: in each the scores are added over the whole and over the segments and pooled, and dense
+//! features of its shape are added. [`Starter`] is the compiled-in model behind the
 //! [`Backend`](classifiers_core::Backend) seam; [`Model`] scores plain text. The trainer beside this crate
 //! makes the weights from the very same features, through [`training`].
 //!

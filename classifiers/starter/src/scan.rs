@@ -16,8 +16,8 @@ pub(crate) trait Tokens {
     fn word(&mut self, symbols: &[u16], script: Script);
     /// A run of punctuation.
     fn marks(&mut self, symbols: &[u16]);
-    /// A segment ended; `at` is the byte after it, `words` its length.
-    fn segment(&mut self, at: usize, words: u32);
+    /// A segment ended; `at` is the byte after it, `words` its length, `surface` what was counted in it.
+    fn segment(&mut self, at: usize, words: u32, surface: Surface);
 }
 
 /// Counts over the surface of a text; characters unless said otherwise.
@@ -46,8 +46,41 @@ pub(crate) struct Surface {
     pub(crate) scripts: [u32; 4],
 }
 
-/// Scans `text`, reporting tokens to `tokens`.
-pub(crate) fn scan<T: Tokens>(text: &str, tokens: &mut T) -> Surface {
+impl Surface {
+    /// The counts of this stretch of text and of the `next` one together.
+    pub(crate) fn with(&self, next: &Self) -> Self {
+        let sum = u32::saturating_add;
+        let [a, b] = [&self.scripts, &next.scripts];
+        Self {
+            chars: sum(self.chars, next.chars),
+            words: sum(self.words, next.words),
+            segments: sum(self.segments, next.segments),
+            upper: sum(self.upper, next.upper),
+            digits: sum(self.digits, next.digits),
+            marks: sum(self.marks, next.marks),
+            code_marks: sum(self.code_marks, next.code_marks),
+            mark_runs: sum(self.mark_runs, next.mark_runs),
+            newlines: sum(self.newlines, next.newlines),
+            hidden: sum(self.hidden, next.hidden),
+            look_alikes: sum(self.look_alikes, next.look_alikes),
+            percents: sum(self.percents, next.percents),
+            quotes: sum(self.quotes, next.quotes),
+            questions: sum(self.questions, next.questions),
+            brackets: sum(self.brackets, next.brackets),
+            single_letters: sum(self.single_letters, next.single_letters),
+            leet_words: sum(self.leet_words, next.leet_words),
+            longest_run: self.longest_run.max(next.longest_run),
+            ends_with_question: next.ends_with_question,
+            scripts: std::array::from_fn(|script| {
+                let of = |counts: &[u32; 4]| counts.get(script).copied().unwrap_or(0);
+                sum(of(a), of(b))
+            }),
+        }
+    }
+}
+
+/// Scans `text`, reporting tokens to `tokens`; at least one segment.
+pub(crate) fn scan<T: Tokens>(text: &str, tokens: &mut T) {
     let mut scanner = Scanner::new(tokens);
     let mut at = 0;
     while let Some(rest) = text.get(at..)
@@ -62,7 +95,7 @@ pub(crate) fn scan<T: Tokens>(text: &str, tokens: &mut T) -> Surface {
         scanner.take(at, c, chars.next());
         at += c.len_utf8();
     }
-    scanner.finish(text.len())
+    scanner.finish(text.len());
 }
 
 struct Scanner<'t, T> {
@@ -79,6 +112,7 @@ struct Scanner<'t, T> {
     gap: u32,
     run: u32,
     segment_words: u32,
+    segments: bool,
     stop: bool,
 }
 
@@ -97,6 +131,7 @@ impl<'t, T: Tokens> Scanner<'t, T> {
             gap: 0,
             run: 0,
             segment_words: 0,
+            segments: false,
             stop: false,
         }
     }
@@ -343,22 +378,25 @@ impl<'t, T: Tokens> Scanner<'t, T> {
         self.end_spelled();
         self.stop = false;
         if self.segment_words > 0 {
-            self.tokens.segment(at, self.segment_words);
-            self.surface.segments = self.surface.segments.saturating_add(1);
-            self.segment_words = 0;
+            self.tell_segment(at);
         }
     }
 
-    fn finish(mut self, at: usize) -> Surface {
+    fn tell_segment(&mut self, at: usize) {
+        self.segments = true;
+        self.surface.segments = self.surface.segments.saturating_add(1);
+        self.tokens.segment(at, self.segment_words, std::mem::take(&mut self.surface));
+        self.segment_words = 0;
+    }
+
+    fn finish(mut self, at: usize) {
         self.break_run();
         self.end_word();
         self.end_marks();
         self.end_spelled();
         // Text of punctuation alone still is one segment.
-        if self.segment_words > 0 || self.surface.segments == 0 {
-            self.tokens.segment(at, self.segment_words);
-            self.surface.segments = self.surface.segments.saturating_add(1);
+        if self.segment_words > 0 || !self.segments {
+            self.tell_segment(at);
         }
-        self.surface
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::calibrate::reference_scale;
-use crate::dense::dense;
+use crate::dense::Dense;
 use crate::features::{self, Sink, Word, WordFacts};
 use crate::fold::Script;
 use crate::math;
@@ -17,8 +17,6 @@ use crate::weights::{
 const MEMO_SYMBOLS: usize = 16;
 /// Words remembered by each thread; a power of two. About 320 KiB.
 const MEMO_WORDS: usize = 4096;
-/// Blocks (of 40 words or more) of a chunk: longer texts are judged chunk by chunk, the worst counts.
-const CHUNK_BLOCKS: u32 = 4;
 /// How far a kind of attack weighs on the score of the other kind.
 const KIND_WEIGHT: f32 = 0.5;
 
@@ -84,8 +82,10 @@ impl Strongest {
         }
     }
 
-    fn is_none(&self) -> bool {
-        self.values == Self::NONE.values
+    fn offer_all(&mut self, other: &Self) {
+        for (column, (&value, &at)) in other.values.iter().zip(&other.at).enumerate() {
+            self.offer_one(column, value, at);
+        }
     }
 }
 
@@ -139,8 +139,8 @@ pub(crate) fn score(weights: &Weights<'_>, revision: u64, text: &str, tool: bool
         memo.words.resize(MEMO_WORDS, Remembered::EMPTY);
     }
     let mut scorer = Scorer::new(weights, tool, &mut memo.words);
-    let statistics = features::extract(text, weights.concepts, &mut scorer);
-    let scores = scorer.finish(&dense(&statistics));
+    features::extract(text, weights.concepts, &mut scorer);
+    let scores = scorer.finish();
     MEMO.with(|place| {
         if let Ok(mut place) = place.try_borrow_mut() {
             *place = memo;
@@ -149,22 +149,35 @@ pub(crate) fn score(weights: &Weights<'_>, revision: u64, text: &str, tool: bool
     scores
 }
 
+/// A block: its sum, and its strongest segments.
+#[derive(Clone, Copy)]
+struct Block {
+    whole: Sum,
+    segments: Strongest,
+}
+
+impl Block {
+    const EMPTY: Self =
+        Self { whole: Sum { columns: [0; COLUMNS], norm: 0 }, segments: Strongest::NONE };
+
+    fn with(&self, next: &Self) -> Self {
+        let mut both = *self;
+        both.whole.add(&next.whole);
+        both.segments.offer_all(&next.segments);
+        both
+    }
+}
+
 struct Scorer<'a> {
     weights: &'a Weights<'a>,
     tool: bool,
     memo: &'a mut [Remembered],
-    whole: Sum,
     segment: Sum,
-    block: Sum,
-    last_block: Sum,
-    segments: Strongest,
-    windows: Strongest,
+    block: Block,
+    last_block: Block,
     segment_start: usize,
-    window_start: usize,
-    block_start: usize,
     count: u32,
-    /// Blocks of the chunk so far, and the strongest pooled value of the chunks before.
-    blocks: u32,
+    /// The strongest values of the chunks.
     chunks: Strongest,
 }
 
@@ -174,17 +187,11 @@ impl<'a> Scorer<'a> {
             weights,
             tool,
             memo,
-            whole: Sum::default(),
             segment: Sum::default(),
-            block: Sum::default(),
-            last_block: Sum::default(),
-            segments: Strongest::NONE,
-            windows: Strongest::NONE,
+            block: Block::EMPTY,
+            last_block: Block::EMPTY,
             segment_start: 0,
-            window_start: 0,
-            block_start: 0,
             count: 0,
-            blocks: 0,
             chunks: Strongest::NONE,
         }
     }
@@ -209,60 +216,37 @@ impl<'a> Scorer<'a> {
         self.segment.norm += u32::from(norm);
     }
 
-    fn close_block(&mut self, at: usize) {
-        let mut window = self.last_block;
-        window.add(&self.block);
-        let values = self.prepared(&window);
-        self.windows.offer(&values, (self.window_start, at));
-        self.last_block = self.block;
-        self.block = Sum::default();
-        self.window_start = self.block_start;
-        self.block_start = at;
-        self.blocks += 1;
-    }
-
-    /// Pools what was read since the last chunk, as if it were a text of its own.
-    ///
-    /// So an attack is judged among its neighbours, however much harmless text lies around them.
-    fn close_chunk(&mut self) {
-        let whole = self.prepared(&self.whole);
+    /// Pools a chunk as if it were a text of its own, and keeps the strongest.
+    fn pool(&mut self, dense: Dense) {
+        let Block { whole, segments } = self.last_block.with(&self.block);
+        let whole = self.prepared(&whole);
+        let extra = self.shape(dense);
         for column in 0..COLUMNS {
             let pool = self.weights.pool(self.tool, column);
             let at = |values: &[f32; COLUMNS]| values.get(column).copied().unwrap_or(0.0);
-            let scale = self.weights.scale(column);
             let value = pool.bias
-                + scale
-                    * (pool.whole * at(&whole)
-                        + pool.window * at(&self.windows.values)
-                        + pool.segment * at(&self.segments.values));
-            let place = self.segments.at.get(column).copied().unwrap_or_default();
+                + self.weights.scale(column)
+                    * (pool.whole * at(&whole) + pool.segment * at(&segments.values))
+                + at(&extra);
+            let place = segments.at.get(column).copied().unwrap_or_default();
             self.chunks.offer_one(column, value, place);
         }
-        self.whole = Sum::default();
-        self.segments = Strongest::NONE;
-        self.windows = Strongest::NONE;
-        self.blocks = 0;
     }
 
-    fn finish(mut self, dense: &crate::dense::Dense) -> Scores {
-        if self.block.norm > 0 || self.blocks == 0 && self.chunks.is_none() {
-            self.close_block(self.segment_start);
-        }
-        if self.blocks > 0 {
-            self.close_chunk();
-        }
+    /// What the shape of a chunk adds.
+    fn shape(&self, dense: Dense) -> [f32; COLUMNS] {
         let mut extra = [0.0; COLUMNS];
-        for (measure, &bin) in dense.iter().enumerate() {
-            self.weights.add_dense(self.tool, (measure, bin), &mut extra);
+        for place in dense.into_iter().enumerate() {
+            self.weights.add_dense(self.tool, place, &mut extra);
         }
         if self.tool {
             fold_tool(&mut extra);
         }
-        let mut columns = self.chunks.values;
-        for (total, extra) in columns.iter_mut().zip(extra) {
-            *total += extra;
-        }
-        self.categories(&columns)
+        extra
+    }
+
+    fn finish(self) -> Scores {
+        self.categories(&self.chunks.values)
     }
 
     /// Normalised, with the tool column where it belongs.
@@ -348,19 +332,20 @@ impl Sink for Scorer<'_> {
         self.segment.norm += (value * value).unsigned_abs();
     }
 
-    fn segment(&mut self, at: usize, closes_block: bool) {
+    fn segment(&mut self, at: usize) {
         let values = self.prepared(&self.segment);
-        self.segments.offer(&values, (self.segment_start, at));
-        self.whole.add(&self.segment);
-        self.block.add(&self.segment);
+        self.block.segments.offer(&values, (self.segment_start, at));
+        self.block.whole.add(&self.segment);
         self.segment = Sum::default();
         self.segment_start = at;
         self.count = self.count.saturating_add(1);
-        if closes_block {
-            self.close_block(at);
-            if self.blocks >= CHUNK_BLOCKS {
-                self.close_chunk();
-            }
-        }
+    }
+
+    fn chunk(&mut self, dense: Dense) {
+        self.pool(dense);
+    }
+
+    fn block(&mut self) {
+        self.last_block = std::mem::replace(&mut self.block, Block::EMPTY);
     }
 }

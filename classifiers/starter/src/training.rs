@@ -1,10 +1,11 @@
 //! What the trainer needs: the same features the product looks up, recorded instead.
 
+use std::ops::Range;
+
 use crate::concepts::Table;
-use crate::dense::dense;
 use crate::features::{self, Sink, Word, WordFacts};
 use crate::fold::Script;
-use crate::scan::{self, Tokens};
+use crate::scan::{self, Surface, Tokens};
 use crate::surprise::{self, Surprise};
 
 pub use crate::calibrate::reference_scale;
@@ -22,9 +23,18 @@ pub use crate::weights::{
 pub struct Recording {
     /// Row hashes with their values, in order.
     pub features: Vec<(u32, u8)>,
-    /// End of each segment in `features`, and whether a block ends with it.
-    pub segments: Vec<(u32, bool)>,
-    /// Bins of the dense features.
+    /// End of each segment in `features`.
+    pub segments: Vec<u32>,
+    /// The chunks, which overlap.
+    pub chunks: Vec<Chunk>,
+}
+
+/// A stretch of text that is judged as if it were a text of its own.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// Which segments of the text it has.
+    pub segments: Range<usize>,
+    /// Bins of its dense features.
     pub dense: Dense,
 }
 
@@ -32,32 +42,39 @@ pub struct Recording {
 #[must_use]
 pub fn record(text: &str, concepts: &[u8], surprise: &[u8]) -> Recording {
     let table = Table::new(concepts);
-    let mut recorder =
-        Recorder { out: Recording::default(), table, surprise: Surprise::new(surprise) };
-    let statistics = features::extract(text, table, &mut recorder);
-    recorder.out.dense = dense(&statistics);
+    let surprise = Surprise::new(surprise);
+    let mut recorder = Recorder { out: Recording::default(), table, surprise, blocks: [0; 2] };
+    features::extract(text, table, &mut recorder);
     recorder.out
 }
 
-/// Bins of the dense features alone, as [`record`] gives them.
+/// Bins of the dense features alone, chunk by chunk, as [`record`] gives them.
 #[must_use]
-pub fn shape(text: &str, concepts: &[u8], surprise: &[u8]) -> Dense {
-    struct Shape<'a>(Table<'a>, Surprise<'a>);
-    impl Sink for Shape<'_> {
+pub fn shapes(text: &str, concepts: &[u8], surprise: &[u8]) -> Vec<Dense> {
+    struct Shapes<'a>(Vec<Dense>, Table<'a>, Surprise<'a>);
+    impl Sink for Shapes<'_> {
         fn word(&mut self, word: Word<'_>) -> WordFacts {
-            features::word_facts(word, self.0, self.1)
+            features::word_facts(word, self.1, self.2)
         }
         fn row(&mut self, _: u32, _: i32) {}
-        fn segment(&mut self, _: usize, _: bool) {}
+        fn segment(&mut self, _: usize) {}
+        fn block(&mut self) {}
+        fn chunk(&mut self, dense: Dense) {
+            self.0.push(dense);
+        }
     }
     let table = Table::new(concepts);
-    dense(&features::extract(text, table, &mut Shape(table, Surprise::new(surprise))))
+    let mut shapes = Shapes(Vec::new(), table, Surprise::new(surprise));
+    features::extract(text, table, &mut shapes);
+    shapes.0
 }
 
 struct Recorder<'a> {
     out: Recording,
     table: Table<'a>,
     surprise: Surprise<'a>,
+    /// The first segments of the last block and of this one.
+    blocks: [usize; 2],
 }
 
 impl Sink for Recorder<'_> {
@@ -70,8 +87,18 @@ impl Sink for Recorder<'_> {
         self.out.features.push((hash, value as u8));
     }
 
-    fn segment(&mut self, _: usize, closes_block: bool) {
-        self.out.segments.push((self.out.features.len() as u32, closes_block));
+    fn segment(&mut self, _: usize) {
+        self.out.segments.push(self.out.features.len() as u32);
+    }
+
+    fn chunk(&mut self, dense: Dense) {
+        let [last, _] = self.blocks;
+        self.out.chunks.push(Chunk { segments: last..self.out.segments.len(), dense });
+    }
+
+    fn block(&mut self) {
+        let [_, this] = self.blocks;
+        self.blocks = [this, self.out.segments.len()];
     }
 }
 
@@ -87,7 +114,7 @@ pub fn letters(text: &str, each: impl FnMut(u32, u32)) {
             }
         }
         fn marks(&mut self, _: &[u16]) {}
-        fn segment(&mut self, _: usize, _: u32) {}
+        fn segment(&mut self, _: usize, _: u32, _: Surface) {}
     }
     scan::scan(text, &mut Letters(each));
 }

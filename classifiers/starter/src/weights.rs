@@ -23,20 +23,18 @@ pub const SMOOTHING: u32 = 60;
 
 const MAGIC: &[u8; 8] = b"PCSTART1";
 /// Format of the file; a change of features or layout changes it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes before the digest: magic, format, and three sizes as powers of two.
 const HEADER: usize = 24;
 const DIGEST: usize = 32;
 
-/// How the parts of a text are pooled into one score, for one column.
+/// How the parts of a chunk are pooled into one score, for one column.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pool {
     /// Added to everything.
     pub bias: f32,
-    /// Weight of the whole text.
+    /// Weight of the whole.
     pub whole: f32,
-    /// Weight of the strongest window.
-    pub window: f32,
     /// Weight of the strongest segment.
     pub segment: f32,
 }
@@ -105,7 +103,7 @@ impl Parts {
         }
         let mut floats: Vec<f32> = self.scales.to_vec();
         for pool in self.pools.iter().flatten() {
-            floats.extend([pool.bias, pool.whole, pool.window, pool.segment]);
+            floats.extend([pool.bias, pool.whole, pool.segment]);
         }
         floats.extend(self.dense.iter().flatten());
         payload.extend(floats.iter().flat_map(|f| f.to_le_bytes()));
@@ -177,7 +175,7 @@ impl<'a> Weights<'a> {
         let weights = Self {
             rows: reader.take(rows * COLUMNS)?.as_chunks().0,
             scales: reader.floats(COLUMNS)?,
-            pools: reader.floats(2 * COLUMNS * 4)?,
+            pools: reader.floats(2 * COLUMNS * 3)?,
             dense: reader.floats(2 * MEASURES * BINS * COLUMNS)?,
             concepts: Table::new(reader.take(slots * SLOT)?),
             surprise: Surprise::new(reader.take(trigrams)?),
@@ -225,9 +223,9 @@ impl<'a> Weights<'a> {
     }
 
     pub(crate) fn pool(&self, tool: bool, column: usize) -> Pool {
-        let first = (usize::from(tool) * COLUMNS + column) * 4;
+        let first = (usize::from(tool) * COLUMNS + column) * 3;
         let at = |k| float(self.pools, first + k);
-        Pool { bias: at(0), whole: at(1), window: at(2), segment: at(3) }
+        Pool { bias: at(0), whole: at(1), segment: at(2) }
     }
 
     /// Adds the scores of a dense feature in `bin` of `measure`.

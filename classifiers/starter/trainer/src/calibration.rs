@@ -23,43 +23,53 @@ const ATTACKS: usize = 2;
 /// Most clean texts that the blocked categories together may flag at medium sensitivity: of ordinary
 /// sources, of the hardest. A little less than promised, since unseen sources are harder than seen ones.
 const UNION: [f64; 2] = [0.0095, 0.045];
+/// How much of that the attacks alone may take.
+const ATTACKS_PART: f64 = 0.85;
 /// What each round of tightening leaves of the allowed rates.
 const TIGHTEN: f64 = 0.95;
-/// Attacks keep at least this share of their rate while hazards still have some to give.
-const ATTACK_SHARE: f64 = 0.5;
-/// Below this share of their rate the hazards have no more to give.
-const LEAST_HAZARDS: f64 = 0.06;
+/// Below this share of their rate there is no more to give.
+const LEAST: f64 = 0.01;
 /// Least distance between knots: the map must rise.
 const LEAST_STEP: f32 = 0.05;
 
 type Clean<'a> = (&'a Row, &'a [f32; CATEGORIES]);
 
-/// Finds knots such that each category keeps to [`RATES`] and the blocked ones together to [`UNION`].
-///
-/// Returns the knots and the share of the medium rate that was left to the hazards that are blocked.
-pub(crate) fn knots(rows: &[Row], raw: &Raw) -> ([Knots; CATEGORIES], f64) {
-    let pairs = rows.iter().zip(raw);
-    let clean: Vec<Clean<'_>> = pairs.filter(|(row, _)| row.is_clean() && !row.own).collect();
-    let mut factor = 1.0;
-    loop {
-        let knots = std::array::from_fn(|category| of_category(&clean, category, factor));
-        // Without rows of a kind the share is NaN, which is no reason to tighten.
-        let too_many =
-            flagged(&clean, false, &knots) > UNION[0] || flagged(&clean, true, &knots) > UNION[1];
-        if !too_many || factor < 0.01 {
-            return (knots, factor);
-        }
-        factor *= TIGHTEN;
-    }
+/// What is left of the medium rate, for attacks and for the hazards that are blocked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shares {
+    pub(crate) attacks: f64,
+    pub(crate) hazards: f64,
 }
 
-fn of_category(clean: &[Clean<'_>], category: usize, factor: f64) -> Knots {
+/// Finds knots such that each category keeps to [`RATES`] and the blocked ones together to [`UNION`].
+///
+/// Attacks first: they are what the hardest source is taken for. The hazards get what is left.
+pub(crate) fn knots(rows: &[Row], raw: &Raw) -> ([Knots; CATEGORIES], Shares) {
+    let pairs = rows.iter().zip(raw);
+    let clean: Vec<Clean<'_>> = pairs.filter(|(row, _)| row.is_clean() && !row.own).collect();
+    let mut shares = Shares { attacks: 1.0, hazards: 1.0 };
+    let knots = |shares| std::array::from_fn(|category| of_category(&clean, category, shares));
+    let within = |shares, categories: &[usize], part: f64| {
+        // Without rows of a kind the share is NaN, which is no reason to tighten.
+        let over = |hardest, limit| flagged(&clean, hardest, &knots(shares), categories) > limit;
+        !over(false, UNION[0] * part) && !over(true, UNION[1] * part)
+    };
+    while shares.attacks > LEAST && !within(shares, &BLOCKED[..ATTACKS], ATTACKS_PART) {
+        shares.attacks *= TIGHTEN;
+    }
+    while shares.hazards > LEAST && !within(shares, &BLOCKED, 1.0) {
+        shares.hazards *= TIGHTEN;
+    }
+    (knots(shares), shares)
+}
+
+fn of_category(clean: &[Clean<'_>], category: usize, shares: Shares) -> Knots {
     let mut scores: Vec<f32> = clean.iter().map(|(_, raw)| raw[category]).collect();
     scores.sort_by(|a, b| b.total_cmp(a));
     let share = match category {
         c if !BLOCKED.contains(&c) => 1.0,
-        c if c < ATTACKS && factor > LEAST_HAZARDS => factor.max(ATTACK_SHARE),
-        _ => factor,
+        c if c < ATTACKS => shares.attacks,
+        _ => shares.hazards,
     };
     let [low, middle, high] = RATES;
     // The strictest rate is the last to be touched: it is what the default policy acts on.
@@ -71,9 +81,15 @@ fn of_category(clean: &[Clean<'_>], category: usize, factor: f64) -> Knots {
     }))
 }
 
-fn flagged(clean: &[Clean<'_>], hardest: bool, knots: &[Knots; CATEGORIES]) -> f64 {
+/// The share of clean texts of the hardest source, or of all others, that `categories` flag.
+fn flagged(
+    clean: &[Clean<'_>],
+    hardest: bool,
+    knots: &[Knots; CATEGORIES],
+    categories: &[usize],
+) -> f64 {
     let some = clean.iter().filter(|(row, _)| (row.source == HARDEST) == hardest);
-    share(some.map(|(_, raw)| any_blocked(raw, knots, MEDIUM)))
+    share(some.map(|(_, raw)| any_of(categories, raw, knots, MEDIUM)))
 }
 
 fn rising([low, middle, high]: Knots) -> Knots {
@@ -87,5 +103,14 @@ pub(crate) fn any_blocked(
     knots: &[Knots; CATEGORIES],
     threshold: f32,
 ) -> bool {
-    BLOCKED.iter().any(|&c| reference_scale(raw[c], knots[c]) >= threshold)
+    any_of(&BLOCKED, raw, knots, threshold)
+}
+
+fn any_of(
+    categories: &[usize],
+    raw: &[f32; CATEGORIES],
+    knots: &[Knots; CATEGORIES],
+    threshold: f32,
+) -> bool {
+    categories.iter().any(|&c| reference_scale(raw[c], knots[c]) >= threshold)
 }

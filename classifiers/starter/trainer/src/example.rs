@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use classifiers_starter::training::{
-    self, ATTACK_COLUMN, COLUMNS, HAZARD_COLUMN, HAZARDS, KIND_COLUMN, Recording,
+    self, ATTACK_COLUMN, COLUMNS, Chunk, HAZARD_COLUMN, HAZARDS, KIND_COLUMN, Recording,
 };
 
 use crate::data::{Attack, Row};
@@ -59,8 +59,8 @@ impl Default for Settings {
 #[derive(Clone)]
 pub(crate) struct Example {
     pub(crate) features: Arc<[(u32, u8)]>,
-    pub(crate) segments: Arc<[(u32, bool)]>,
-    pub(crate) dense: training::Dense,
+    pub(crate) segments: Arc<[u32]>,
+    pub(crate) chunks: Arc<[Chunk]>,
     pub(crate) tool: bool,
     /// Target of each column, where known.
     pub(crate) targets: [Option<bool>; COLUMNS],
@@ -86,14 +86,16 @@ impl Example {
         Self {
             features,
             segments: recording.segments.into(),
-            dense: recording.dense,
+            chunks: recording.chunks.into(),
             tool: row.tool,
             targets,
         }
     }
 
     /// The same with other dense features: those depend on the rows trained on.
-    pub(crate) fn with_dense(&self, dense: training::Dense) -> Self {
-        Self { dense, ..self.clone() }
+    pub(crate) fn with_dense(&self, dense: Vec<training::Dense>) -> Self {
+        let chunks = self.chunks.iter().zip(dense);
+        let chunks = chunks.map(|(chunk, dense)| Chunk { dense, segments: chunk.segments.clone() });
+        Self { chunks: chunks.collect(), ..self.clone() }
     }
 }

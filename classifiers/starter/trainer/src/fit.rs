@@ -6,8 +6,11 @@
     reason = "offline arithmetic over arrays whose sizes are constants of the format"
 )]
 
+use std::ops::Range;
+
 use classifiers_starter::training::{
-    ATTACK_COLUMN, BINS, COLUMNS, KIND_COLUMN, MEASURES, Pool, SMOOTHING, TOOL_COLUMN, sigmoid,
+    ATTACK_COLUMN, BINS, COLUMNS, Chunk, KIND_COLUMN, MEASURES, Pool, SMOOTHING, TOOL_COLUMN,
+    sigmoid,
 };
 
 use crate::example::{Example, Settings};
@@ -59,12 +62,24 @@ struct Visit {
 #[derive(Default)]
 struct Pass {
     segments: Vec<Sum>,
-    /// Ranges of segments, and their sums.
-    windows: Vec<(usize, usize, Sum)>,
-    whole: Sum,
+    chunks: Vec<Pooled>,
+    /// The chunk that scores highest, by column.
+    worst: [usize; COLUMNS],
+}
+
+impl Pass {
+    /// What decided about a column.
+    fn worst(&self, column: usize) -> &Pooled {
+        &self.chunks[self.worst[column]]
+    }
+}
+
+/// The pooled sums of one chunk.
+struct Pooled {
+    whole: f32,
     best_segment: [usize; COLUMNS],
-    best_window: [usize; COLUMNS],
-    pooled: [[f32; 3]; COLUMNS],
+    /// The whole and the strongest segment.
+    pooled: [[f32; 2]; COLUMNS],
     scores: [f32; COLUMNS],
 }
 
@@ -98,12 +113,12 @@ pub(crate) fn fit(
 
 impl Fitted {
     fn new(settings: &Settings) -> Self {
-        let pool = |whole| Pool { bias: -2.0, whole, window: 0.4, segment: 0.4 };
+        let pool = |whole| Pool { bias: -2.0, whole, segment: 0.4 };
         Self {
             table: vec![[[0.0; COLUMNS], [settings.damping; COLUMNS]]; 1 << settings.bits],
             dense: vec![[[0.0; COLUMNS], [1.0; COLUMNS]]; 2 * MEASURES * BINS],
-            pools: [[pool(0.4); COLUMNS], [pool(0.2); COLUMNS]],
-            pool_sums: [[Pool { bias: 1.0, whole: 1.0, window: 1.0, segment: 1.0 }; COLUMNS]; 2],
+            pools: [[pool(0.8); COLUMNS], [pool(0.6); COLUMNS]],
+            pool_sums: [[Pool { bias: 1.0, whole: 1.0, segment: 1.0 }; COLUMNS]; 2],
             settings: settings.clone(),
         }
     }
@@ -116,7 +131,7 @@ impl Fitted {
     fn forward(&self, example: &Example, visit: &Visit, pass: &mut Pass) {
         pass.segments.clear();
         let mut begin = 0;
-        for &(end, _) in example.segments.iter() {
+        for &end in example.segments.iter() {
             let mut sum = Sum::default();
             for &(row, value) in &example.features[begin..end as usize] {
                 sum.norm += u32::from(value) * u32::from(value);
@@ -138,38 +153,57 @@ impl Fitted {
             pass.segments.push(sum);
             begin = end as usize;
         }
-        windows(example, pass);
-        self.pool(example, visit.dense, pass);
+        pass.chunks.clear();
+        for chunk in example.chunks.iter() {
+            let pooled = self.pool(example.tool, visit.dense, chunk, pass);
+            pass.chunks.push(pooled);
+        }
+        let score = |chunk: usize, column: usize| pass.chunks[chunk].scores[column];
+        pass.worst = std::array::from_fn(|column| {
+            let all = 0..pass.chunks.len();
+            all.fold(0, |best, at| if score(at, column) > score(best, column) { at } else { best })
+        });
     }
 
-    fn pool(&self, example: &Example, dense: bool, pass: &mut Pass) {
-        let role = usize::from(example.tool);
-        let whole_factor = pass.whole.factor();
+    fn pool(&self, tool: bool, dense: bool, chunk: &Chunk, pass: &Pass) -> Pooled {
+        let segments = chunk.segments.clone();
+        let whole =
+            pass.segments[segments.clone()].iter().fold(Sum::default(), |sum, s| sum.plus(s));
+        let mut pooled = Pooled {
+            whole: whole.factor(),
+            best_segment: [0; COLUMNS],
+            pooled: [[0.0; 2]; COLUMNS],
+            scores: [0.0; COLUMNS],
+        };
         for column in 0..COLUMNS {
-            let (segment, at) = best(pass.segments.iter(), column);
-            let (window, window_at) = best(pass.windows.iter().map(|w| &w.2), column);
-            pass.best_segment[column] = at;
-            pass.best_window[column] = window_at;
-            pass.pooled[column] = [pass.whole.columns[column] * whole_factor, window, segment];
-            let pool = self.pools[role][column];
-            let [whole, ..] = pass.pooled[column];
-            pass.scores[column] =
-                pool.bias + pool.whole * whole + pool.window * window + pool.segment * segment;
+            let (segment, at) = strongest(pass, segments.clone(), column);
+            let whole = whole.columns[column] * pooled.whole;
+            let pool = self.pools[usize::from(tool)][column];
+            pooled.best_segment[column] = at;
+            pooled.pooled[column] = [whole, segment];
+            pooled.scores[column] = pool.bias + pool.whole * whole + pool.segment * segment;
         }
         if dense {
-            let mut extra = [0.0; COLUMNS];
-            for row in dense_rows(example) {
-                for (total, value) in extra.iter_mut().zip(self.dense[row][0]) {
-                    *total += value;
-                }
-            }
-            for (score, value) in pass.scores.iter_mut().zip(extra) {
+            let extra = self.shape(tool, chunk);
+            for (score, value) in pooled.scores.iter_mut().zip(extra) {
                 *score += value;
             }
-            if example.tool {
-                pass.scores[ATTACK_COLUMN] += extra[TOOL_COLUMN];
+        }
+        pooled
+    }
+
+    /// What the shape of a chunk adds.
+    fn shape(&self, tool: bool, chunk: &Chunk) -> [f32; COLUMNS] {
+        let mut extra = [0.0; COLUMNS];
+        for row in dense_rows(tool, chunk) {
+            for (total, value) in extra.iter_mut().zip(self.dense[row][0]) {
+                *total += value;
             }
         }
+        if tool {
+            extra[ATTACK_COLUMN] += extra[TOOL_COLUMN];
+        }
+        extra
     }
 
     fn gradient(&self, example: &Example, pass: &Pass, weights: (f32, f32)) -> [f32; COLUMNS] {
@@ -182,7 +216,7 @@ impl Fitted {
                 _ => weights.1,
             };
             let truth = if target { 1.0 } else { 0.0 };
-            gradient[column] = weight * (sigmoid(pass.scores[column]) - truth);
+            gradient[column] = weight * (sigmoid(pass.worst(column).scores[column]) - truth);
         }
         gradient
     }
@@ -197,7 +231,7 @@ impl Fitted {
         let rate = self.settings.rate * visit.remaining;
         let decay = self.settings.decay;
         let mut begin = 0;
-        for (index, &(end, _)) in example.segments.iter().enumerate() {
+        for (index, &end) in example.segments.iter().enumerate() {
             let coefficient = self.share_of_segment(example, index, pass, gradient);
             for &(row, value) in &example.features[begin..end as usize] {
                 if self.keeps(visit.mask, row) {
@@ -209,11 +243,12 @@ impl Fitted {
         }
         self.update_pool(usize::from(example.tool), pass, gradient, visit.remaining);
         if visit.dense {
-            let mut gradient = *gradient;
-            gradient[TOOL_COLUMN] = if example.tool { gradient[ATTACK_COLUMN] } else { 0.0 };
             let rate = self.settings.dense_rate * visit.remaining;
-            for row in dense_rows(example) {
-                update(&mut self.dense[row], &gradient, 1.0, (rate, decay));
+            for (at, chunk) in example.chunks.iter().enumerate() {
+                let gradient = share_of_chunk(at, example.tool, pass, gradient);
+                for row in dense_rows(example.tool, chunk) {
+                    update(&mut self.dense[row], &gradient, 1.0, (rate, decay));
+                }
             }
         }
     }
@@ -234,12 +269,12 @@ impl Fitted {
                 continue;
             }
             let pool = self.pools[role][column];
-            let mut share = pool.whole * pass.whole.factor();
-            let (first, last, window) = &pass.windows[pass.best_window[column]];
-            if (*first..*last).contains(&index) {
-                share += pool.window * window.factor();
+            let pooled = pass.worst(column);
+            let mut share = 0.0;
+            if example.chunks[pass.worst[column]].segments.contains(&index) {
+                share += pool.whole * pooled.whole;
             }
-            if index == pass.best_segment[column] {
+            if index == pooled.best_segment[column] {
                 share += pool.segment * pass.segments[index].factor();
             }
             coefficient[column] = gradient[column] * share * scale;
@@ -255,39 +290,28 @@ impl Fitted {
         for column in 0..COLUMNS {
             let g = gradient[column];
             let (pool, sums) = (&mut self.pools[role][column], &mut self.pool_sums[role][column]);
-            let [whole, window, segment] = pass.pooled[column];
+            let [whole, segment] = pass.worst(column).pooled[column];
             descend(&mut pool.bias, &mut sums.bias, g, rate);
             descend(&mut pool.whole, &mut sums.whole, g * whole, rate);
-            descend(&mut pool.window, &mut sums.window, g * window, rate);
             descend(&mut pool.segment, &mut sums.segment, g * segment, rate);
-            pool.window = pool.window.max(0.0);
             pool.segment = pool.segment.max(0.0);
         }
     }
 }
 
-/// Sums up blocks into windows and the whole.
-fn windows(example: &Example, pass: &mut Pass) {
-    pass.windows.clear();
-    pass.whole = Sum::default();
-    let (mut last, mut last_begin) = (Sum::default(), 0);
-    let (mut block, mut block_begin) = (Sum::default(), 0);
-    let count = example.segments.len();
-    for (index, &(_, closes)) in example.segments.iter().enumerate() {
-        let segment = pass.segments[index];
-        pass.whole = pass.whole.plus(&segment);
-        block = block.plus(&segment);
-        if closes || (index + 1 == count && (block.norm > 0 || pass.windows.is_empty())) {
-            pass.windows.push((last_begin, index + 1, last.plus(&block)));
-            (last, last_begin) = (block, block_begin);
-            (block, block_begin) = (Sum::default(), index + 1);
-        }
-    }
+/// The gradient by column that reaches the shape of one chunk.
+fn share_of_chunk(at: usize, tool: bool, pass: &Pass, gradient: &[f32; COLUMNS]) -> [f32; COLUMNS] {
+    let mut share: [f32; COLUMNS] =
+        std::array::from_fn(|c| if pass.worst[c] == at { gradient[c] } else { 0.0 });
+    share[TOOL_COLUMN] = if tool { share[ATTACK_COLUMN] } else { 0.0 };
+    share
 }
 
-fn best<'a>(sums: impl Iterator<Item = &'a Sum>, column: usize) -> (f32, usize) {
-    let mut best = (f32::MIN, 0);
-    for (index, sum) in sums.enumerate() {
+/// The value and the place of the segment among `segments` that is strongest in `column`.
+fn strongest(pass: &Pass, segments: Range<usize>, column: usize) -> (f32, usize) {
+    let mut best = (f32::MIN, segments.start);
+    for index in segments {
+        let sum = &pass.segments[index];
         let value = sum.columns[column] * sum.factor();
         if value > best.0 {
             best = (value, index);
@@ -296,9 +320,9 @@ fn best<'a>(sums: impl Iterator<Item = &'a Sum>, column: usize) -> (f32, usize) 
     best
 }
 
-fn dense_rows(example: &Example) -> impl Iterator<Item = usize> {
-    let role = usize::from(example.tool);
-    let bins = example.dense.into_iter().enumerate();
+fn dense_rows(tool: bool, chunk: &Chunk) -> impl Iterator<Item = usize> {
+    let role = usize::from(tool);
+    let bins = chunk.dense.into_iter().enumerate();
     bins.map(move |(measure, bin)| (role * MEASURES + measure) * BINS + usize::from(bin))
 }
 

@@ -60,7 +60,7 @@ impl<'a> Prepared<'a> {
             .zip(&self.sampled)
             .filter(|((row, _), sampled)| keep(row) && **sampled)
             .map(|((row, example), _)| {
-                let dense = training::shape(&row.text, self.concepts.as_flattened(), &surprise);
+                let dense = training::shapes(&row.text, self.concepts.as_flattened(), &surprise);
                 (row, example.with_dense(dense))
             })
             .collect();
@@ -129,7 +129,7 @@ pub(crate) fn ours(
     let groups = groups(prepared.rows);
     let knots = [[-1.0, 0.0, 1.0]; CATEGORIES];
     each_group(&groups, threads, prepared.rows.len(), |group| {
-        let weights = prepared.train(|row| row.group != group, knots, bar);
+        let weights = prepared.train(|row| !row.is_of(group), knots, bar);
         let model = Model::read(&weights)?;
         let held_out =
             prepared.rows.iter().enumerate().filter(|(_, row)| row.group == group && !row.own);

@@ -15,6 +15,7 @@ mod random;
 mod report;
 mod scores;
 mod spelling;
+mod surround;
 mod synth;
 
 use std::error::Error as _;
@@ -139,7 +140,9 @@ fn rows(path: &Path) -> Result<Vec<Row>, Error> {
     let mut rows = data::read(path)?;
     let templates = synth::Templates::new()?;
     let carriers = synth::carrier_rows(&templates, &rows, synth::CARRIERS);
+    let surrounded = surround::rows(&rows, surround::COUNT);
     rows.extend(carriers);
+    rows.extend(surrounded);
     rows.extend(synth::template_rows(&templates, synth::TEMPLATES));
     Ok(rows)
 }
@@ -169,7 +172,7 @@ fn evaluate(
     let learning = bar(visits(prepared) * folds, "rows learned");
     let raw = folds::ours(prepared, data.threads, &learning)?;
     learning.finish();
-    let (knots, factor) = calibration::knots(rows, &raw);
+    let (knots, shares) = calibration::knots(rows, &raw);
     let mut sides = vec![Side { name: "starter", raw: &raw }];
     let plain;
     if !tables.skip_baseline {
@@ -178,7 +181,10 @@ fn evaluate(
         bar.finish();
         sides.push(Side { name: "baseline", raw: &plain });
     }
-    say(&format!("medium sensitivity of blocked hazards tightened to {factor:.2} of its rate"));
+    let calibration::Shares { attacks, hazards } = shares;
+    say(&format!(
+        "of the rate at medium sensitivity: attacks {attacks:.2}, blocked hazards {hazards:.2}"
+    ));
     publish(&Report::new(rows, sides, knots), &tables.out)?;
     if let Some(path) = &tables.scores {
         scores::write(path, rows, &raw, &knots)?;

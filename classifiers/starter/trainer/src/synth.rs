@@ -160,6 +160,7 @@ fn own(text: String, lang: &str, attack: Attack, hazards: Option<u16>) -> Row {
         lang: lang.to_owned(),
         source: "templates".to_owned(),
         group: OWN.to_owned(),
+        around: None,
         weight: 1.0,
         own: true,
     }
