@@ -17,6 +17,7 @@ mod look_alikes;
 mod mapped;
 mod shape;
 mod signs;
+mod stretches;
 mod views;
 mod windows;
 mod words;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::mapped::{Map, Mapped};
 use crate::signs::{Signs, signs};
+use crate::stretches::{STRETCH, stretches};
 use crate::{bidi, cipher, decode, hidden, letters, shape};
 
 /// Disguises inside disguises are undone this often.
@@ -20,8 +21,8 @@ pub struct View {
     steps: Vec<(&'static str, Map)>,
 }
 
-/// A text has more views than are examined: too many disguises at once, or one inside the other. There is no verdict
-/// on such a text.
+/// A stretch of text has more views than are examined: too many disguises at once, or one inside the other. There is
+/// no verdict on such a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyViews;
 
@@ -40,7 +41,8 @@ impl View {
         &self.text
     }
 
-    /// The names of the disguises taken off; none for the text as it stands.
+    /// The names of the disguises taken off, and `stretch` where a part of a long text was looked at; none for the text
+    /// as it stands.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = &'static str> {
         self.steps.iter().map(|(name, _)| *name)
     }
@@ -50,6 +52,15 @@ impl View {
     #[must_use]
     pub fn original(&self, span: &Range<usize>) -> Range<usize> {
         self.steps.iter().rev().fold(span.clone(), |span, (_, map)| map.back(&span))
+    }
+
+    /// A stretch of it.
+    fn stretch(&self, stretch: Range<usize>) -> Option<Self> {
+        let mut mapped = Mapped::default();
+        mapped.copy(&self.text, stretch);
+        mapped.skip();
+        let (text, map) = mapped.finish()?;
+        Some(self.then("stretch", text, map))
     }
 
     fn then(&self, name: &'static str, text: String, map: Map) -> Self {
@@ -97,22 +108,54 @@ const READINGS: [Transform; 11] = [
     (Signs::CIPHER, "words-backwards", cipher::words_backwards),
 ];
 
+/// What hides a text in characters that nobody sees, however far apart they are.
+const SPREAD: [Transform; 3] = [
+    (Signs::HIDDEN, "tags", hidden::tags),
+    (Signs::HIDDEN, "selectors", hidden::selectors),
+    (Signs::HIDDEN, "bits", hidden::bits),
+];
+
 /// Every view of `text`; the first is the text itself.
 ///
 /// Each disguise is taken off singly and all that can be repaired in place are taken off together; then again from
-/// there, until nothing is left to take off.
+/// there, until nothing is left to take off. Of a long text this is done stretch by stretch, so that what one costs
+/// does not depend on the others, and many disguises in many places are no more trouble than one; only what is hidden
+/// in characters nobody sees is also put together over the whole.
 ///
 /// # Errors
-/// When there are more views than are examined.
+/// When a stretch has more views than are examined.
 pub fn views(text: &Arc<str>) -> Result<Vec<View>, TooManyViews> {
-    let plain = View { text: Arc::clone(text), steps: Vec::new() };
-    let signs = signs(text);
+    views_of(View { text: Arc::clone(text), steps: Vec::new() })
+}
+
+fn views_of(view: View) -> Result<Vec<View>, TooManyViews> {
+    let signs = signs(&view.text);
     if signs.is_empty() {
-        return Ok(vec![plain]);
+        return Ok(vec![view]);
     }
-    let mut views = vec![plain.clone()];
+    if view.text.len() <= STRETCH {
+        return views_of_stretch(view, signs);
+    }
+    let mut all = Vec::new();
+    for spread in SPREAD.into_iter().filter_map(|hidden| apply(&view, signs, hidden)) {
+        // It is a fraction of the text that it was hidden in, so this ends.
+        all.extend(views_of(spread)?);
+    }
+    for stretch in stretches(&view.text).into_iter().filter_map(|stretch| view.stretch(stretch)) {
+        let signs = self::signs(&stretch.text);
+        if !signs.is_empty() {
+            // The stretch as it stands was seen with the whole.
+            all.extend(views_of_stretch(stretch, signs)?.into_iter().skip(1));
+        }
+    }
+    all.insert(0, view);
+    Ok(all)
+}
+
+fn views_of_stretch(view: View, signs: Signs) -> Result<Vec<View>, TooManyViews> {
+    let mut views = vec![view.clone()];
     let mut looked_at = Vec::new();
-    let mut to_look_at = vec![(plain, signs)];
+    let mut to_look_at = vec![(view, signs)];
     for _ in 0..MOST_ROUNDS {
         let mut next = Vec::new();
         for (view, signs) in to_look_at {
