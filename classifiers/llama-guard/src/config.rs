@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::LoadError;
 use crate::fields::Fields;
+use classifiers_llama_guard_prompt::LoadError;
 
 /// The shape of a Llama.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use candle_core::DType;
 
-use crate::error::LoadError;
+use classifiers_llama_guard_prompt::LoadError;
 
 /// What a model runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

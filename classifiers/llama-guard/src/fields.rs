@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::error::LoadError;
+use classifiers_llama_guard_prompt::LoadError;
 
 /// The fields of a JSON object in a file.
 pub(crate) struct Fields<'a> {

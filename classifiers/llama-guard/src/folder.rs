@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::error::LoadError;
-use crate::prompt::Variant;
 use crate::source::Source;
-use crate::template;
-use crate::tokens::Tokens;
+use classifiers_llama_guard_prompt::LoadError;
+use classifiers_llama_guard_prompt::{Tokens, Variant, chat_template, variant};
 
 /// A checked folder, without its weights.
 #[derive(Debug)]
@@ -35,7 +33,7 @@ impl Folder {
             return Err(LoadError::wrong(&tokenizer, fault));
         }
         let (template_file, source) = chat_template(path)?;
-        let variant = template::variant(&template_file, &source)?;
+        let variant = variant(&template_file, &source)?;
         let source = Source::open(path, &config)?;
         let mut files = vec![config_file, tokenizer, template_file];
         files.extend(source.files());
@@ -67,22 +65,4 @@ pub(crate) fn digests(
     });
     let digests = digests.collect::<Result<_, LoadError>>()?;
     Ok((digests, all.finalize()))
-}
-
-/// The chat template, and the file that holds it: transformers 5 writes one of its own.
-fn chat_template(folder: &Path) -> Result<(PathBuf, String), LoadError> {
-    let own = folder.join("chat_template.jinja");
-    if own.is_file() {
-        let source =
-            std::fs::read_to_string(&own).map_err(|error| LoadError::unreadable(&own, error))?;
-        return Ok((own, source));
-    }
-    let described = folder.join("tokenizer_config.json");
-    let text =
-        std::fs::read(&described).map_err(|error| LoadError::unreadable(&described, error))?;
-    let value: Value = serde_json::from_slice(&text)
-        .map_err(|error| LoadError::wrong(&described, format!("it is no JSON: {error}")))?;
-    let source = value.get("chat_template").and_then(Value::as_str).map(str::to_owned);
-    let source = source.ok_or_else(|| LoadError::wrong(&described, "it has no `chat_template`"))?;
-    Ok((described, source))
 }

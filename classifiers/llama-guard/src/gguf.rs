@@ -11,7 +11,7 @@ use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use candle_core::{DType, Device, Tensor};
 
 use crate::config::Config;
-use crate::error::LoadError;
+use classifiers_llama_guard_prompt::LoadError;
 
 /// An open file.
 #[derive(Debug)]

@@ -6,73 +6,14 @@
 use std::sync::Arc;
 
 use candle_core::{D, Tensor};
-use classifiers_batching::{Engine, Input};
+use classifiers_batching::Engine;
 use classifiers_core::ClassifyError;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::error::LoadError;
 use crate::llama::{Llama, Piece};
 use crate::options::Options;
 use crate::pages::{Pages, Sequence};
-use crate::tokens::Grammar;
-
-/// Tokens that the fixed part of the answer and the longest list take: 4, and `,S` with a number thirteen times.
-pub(crate) const ANSWER: usize = 4 + 2 * 13 + 2;
-
-/// A prompt to be judged.
-#[derive(Clone, Debug)]
-pub(crate) struct Prompt {
-    pub(crate) ids: Vec<u32>,
-    /// How many of them others may begin with: all before the end of the conversation.
-    pub(crate) reusable: usize,
-    /// Whether somebody is in the middle of something that waits for it.
-    pub(crate) urgent: bool,
-}
-
-impl Input for Prompt {
-    fn tokens(&self) -> usize {
-        self.ids.len()
-    }
-
-    fn is_urgent(&self) -> bool {
-        self.urgent
-    }
-}
-
-/// What the model says about a conversation's last turn.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    /// Whether its answer is `unsafe`.
-    pub is_unsafe: bool,
-    /// The probability of `unsafe` over the whole vocabulary, 0 to 1: the model card's score.
-    pub full: f32,
-    /// The same over `safe` and `unsafe` only. Never lower; equal unless the model wants to say something else.
-    pub binary: f32,
-    /// For each category that was asked about, by number: the probability that the list begins with it, were the
-    /// answer `unsafe`. They sum to 1.
-    pub categories: Vec<(u8, f32)>,
-    /// The list that the model writes, if its answer is `unsafe`.
-    pub listed: Vec<u8>,
-}
-
-impl Verdict {
-    /// How much category `number` is violated, 0 to 1: what is listed, and of an answer without a list what is most
-    /// likely, as much as the answer is `unsafe`; the rest in proportion.
-    #[must_use]
-    pub fn score(&self, number: u8) -> f32 {
-        let asked = |number: &u8| self.categories.iter().any(|(asked, _)| asked == number);
-        let likeliest = self.categories.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        let likeliest = likeliest.is_some_and(|(likeliest, _)| *likeliest == number);
-        let share = self.categories.iter().find(|(asked, _)| *asked == number);
-        let is_listed =
-            self.listed.contains(&number) || (likeliest && !self.listed.iter().any(asked));
-        match share {
-            Some(_) if is_listed => self.binary,
-            Some((_, share)) => self.binary * share,
-            None => 0.0,
-        }
-    }
-}
+use classifiers_llama_guard_prompt::{ANSWER, Grammar, LoadError, Prompt, Verdict};
 
 /// A model with its store, as one thread owns it.
 #[derive(Debug)]

@@ -6,7 +6,6 @@
 
 mod config;
 mod device;
-mod error;
 mod fields;
 mod folder;
 mod fused;
@@ -17,22 +16,19 @@ mod llama;
 mod load;
 mod options;
 mod pages;
-mod prompt;
 mod rope;
 mod safetensors;
 mod source;
-mod template;
 #[cfg(test)]
 mod tests;
-mod tokens;
 mod verify;
 mod weights;
 
+pub use classifiers_llama_guard_prompt::{
+    Categories, Layout, LoadError, Long, Speaker, Turn, Variant, Verdict,
+};
 pub use device::{Device, Precision, Unknown};
-pub use error::LoadError;
 pub use folder::is_llama;
 pub use guard::{Facts, LlamaGuard};
-pub use judge::Verdict;
-pub use options::{Long, Options};
-pub use prompt::{Categories, Layout, Speaker, Turn, Variant};
+pub use options::Options;
 pub use verify::{Latency, Probe, Report};

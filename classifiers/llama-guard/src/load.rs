@@ -6,15 +6,15 @@ use std::time::Instant;
 use classifiers_batching::Engine;
 use classifiers_core::ClassifyError;
 
-use crate::error::LoadError;
 use crate::folder::{self, Folder};
-use crate::guard::{Asker, Facts};
-use crate::judge::{Judge, Prompt, Verdict};
+use crate::guard::Facts;
+use crate::judge::Judge;
 use crate::llama::Llama;
 use crate::options::Options;
 use crate::pages::PAGE;
-use crate::prompt::{Layout, Speaker, Turn};
 use crate::weights;
+use classifiers_llama_guard_prompt::LoadError;
+use classifiers_llama_guard_prompt::{Asker, Layout, Prompt, Speaker, Turn, Verdict};
 
 /// A model ready to be used.
 pub(crate) struct Loaded {
@@ -44,7 +44,7 @@ pub(crate) fn load(path: &Path, options: &Options) -> Result<Loaded, LoadError> 
     let device = options.device.open()?;
     let dtype = options.precision().on(options.device)?;
     let folder = Folder::open(path)?;
-    let layout = layout(&folder, options)?;
+    let layout = Layout::asking(folder.variant, &options.exclude, &options.rename)?;
     let Folder { config, tokens, source, files, variant } = folder;
     let context = config.context.min(options.kept_tokens());
     let pages = options.kept_tokens().div_ceil(PAGE);
@@ -72,22 +72,6 @@ pub(crate) fn load(path: &Path, options: &Options) -> Result<Loaded, LoadError> 
 
 fn device_fault(error: candle_core::Error) -> LoadError {
     LoadError::Options(format!("the model does not fit the device: {error}"))
-}
-
-fn layout(folder: &Folder, options: &Options) -> Result<Layout, LoadError> {
-    let mut layout = Layout::published(folder.variant);
-    layout.categories = layout.categories.without(&options.exclude);
-    for (category, name) in &options.rename {
-        if !layout.categories.rename(*category, name) {
-            return Err(LoadError::Options(format!(
-                "{category} cannot be given another name: this model is not asked about it, or the name has a line break"
-            )));
-        }
-    }
-    if layout.categories.covered().is_empty() {
-        return Err(LoadError::Options("no category is left to look for".to_owned()));
-    }
-    Ok(layout)
 }
 
 /// Judges fixed texts in one pass, in one pass that reuses the other, and token by token: all must say the same. What

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use classifiers_batching::{BatchLimits, PoolOptions};
 use classifiers_core::Category;
+use classifiers_llama_guard_prompt::Long;
 
 use crate::device::{Device, Precision};
 
@@ -33,16 +34,6 @@ pub struct Options {
     pub rename: Vec<(Category, String)>,
     /// Whether a model must pass its self-test. Only who measures speed on random weights does without.
     pub self_test: bool,
-}
-
-/// What becomes of a text that is longer than the context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Long {
-    /// It is judged in overlapping windows that cover all of it.
-    #[default]
-    Window,
-    /// There is no verdict.
-    Refuse,
 }
 
 /// 1 GiB of keys and values for the 1B in f32, 4 GiB for the 8B.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
-use crate::error::LoadError;
+use classifiers_llama_guard_prompt::LoadError;
 
 /// A header larger than this is not one of a Llama: those have some 100 bytes for each of 300 tensors.
 const LONGEST_HEADER: u64 = 16 << 20;

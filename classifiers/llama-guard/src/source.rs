@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use crate::config::Config;
-use crate::error::LoadError;
 use crate::gguf::Gguf;
 use crate::safetensors::Shards;
+use classifiers_llama_guard_prompt::LoadError;
 
 /// The weights of a folder, by the names that Hugging Face has for them.
 #[derive(Debug)]

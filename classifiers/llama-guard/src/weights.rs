@@ -3,9 +3,9 @@
 use candle_core::{DType, Device, Tensor};
 
 use crate::config::Config;
-use crate::error::LoadError;
 use crate::llama::{Layer, Linear, Weights};
 use crate::source::Source;
+use classifiers_llama_guard_prompt::LoadError;
 
 /// Takes all weights of a model of `config` out of `source`, as `dtype` on `device`.
 pub(crate) fn dense(

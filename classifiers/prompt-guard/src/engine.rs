@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use classifiers_batching::{Engine, Input};
+use classifiers_batching::Engine;
 use classifiers_core::ClassifyError;
 use ort::ep;
 use ort::session::Session;
@@ -11,13 +11,7 @@ use ort::value::Tensor;
 
 use crate::device::Device;
 use crate::initializers::Shared;
-use crate::tokens::Window;
-
-impl Input for Window {
-    fn tokens(&self) -> usize {
-        self.ids.len()
-    }
-}
+use classifiers_prompt_guard_windows::Window;
 
 /// A session and what it is asked for.
 pub(crate) struct Onnx {

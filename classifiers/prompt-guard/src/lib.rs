@@ -12,13 +12,10 @@ mod folder;
 mod initializers;
 mod library;
 mod model;
-mod scores;
-mod tokens;
 mod verify;
 
+pub use classifiers_prompt_guard_windows::{Family, FolderError, Scores};
 pub use device::{Device, UnknownDevice};
-pub use folder::FolderError;
 pub use library::LibraryError;
 pub use model::{LoadError, Mode, Options, PromptGuard};
-pub use scores::{Family, Scores};
 pub use verify::{Latency, Probe, Report};

@@ -7,16 +7,15 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use classifiers_batching::{BatchLimits, Engine, Pool, PoolCounts, PoolOptions};
-use classifiers_core::{Assessment, Category, ClassifierId, ClassifyError, Finding, Passage, Role};
+use classifiers_core::{Assessment, Category, ClassifierId, ClassifyError, Passage};
+use classifiers_prompt_guard_windows::{Family, FolderError, OVERLAP, Scores, Window, findings};
 use tower::Service;
 
 use crate::device::Device;
 use crate::engine::{Onnx, SessionOptions};
-use crate::folder::{Folder, FolderError};
+use crate::folder::Folder;
 use crate::initializers::Shared;
 use crate::library::LibraryError;
-use crate::scores::{Family, Scores};
-use crate::tokens::Window;
 
 /// How long texts are cut up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,8 +63,6 @@ impl Default for Options {
 
 /// Texts are short: more threads than this wait for each other.
 const MOST_THREADS: usize = 8;
-/// Neighbouring windows share half: an attack of up to 255 tokens lies whole inside one.
-const OVERLAP: usize = 255;
 /// Tokenizing a longer text would hold up the others on its thread.
 const INLINE_BYTES: usize = 4 * 1024;
 /// A processor gains little by batches: enough to fill its registers, no padding, and nobody waits long for others.
@@ -239,23 +236,7 @@ impl Inner {
             cutting.await.map_err(|_| ClassifyError::Failed("it panicked".to_owned()))??
         };
         let found = self.judge(windows).await?;
-        let mut findings = vec![strongest(Category::Jailbreak, &found, |scores| scores.jailbreak)];
-        // By the model card, an instruction is an attack only where there should be none.
-        if passage.origin.role != Role::User {
-            findings.push(strongest(Category::PromptInjection, &found, |scores| scores.indirect));
-        }
-        Ok(Assessment::new(self.id.clone(), findings))
-    }
-}
-
-/// The strongest window's score, and its place if there are several.
-fn strongest(category: Category, found: &[(Scores, Window)], score: fn(&Scores) -> f32) -> Finding {
-    let best = found.iter().max_by(|a, b| score(&a.0).total_cmp(&score(&b.0)));
-    let several = found.len() > 1;
-    Finding {
-        category,
-        score: best.map_or(f32::NAN, |(scores, _)| score(scores)),
-        span: best.filter(|_| several).map(|(_, window)| window.span.clone()),
+        Ok(Assessment::new(self.id.clone(), findings(passage.origin.role, &found)))
     }
 }
 

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use classifiers_core::ClassifyError;
 
-use crate::folder::FolderError;
 use crate::model::PromptGuard;
-use crate::scores::Scores;
+use classifiers_prompt_guard_windows::{FolderError, Scores};
 
 /// Everything worth knowing about a model before it guards something.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use crate::commands::eval::EvalArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::schema::SchemaArgs;
 use crate::commands::test::TestArgs;
+use crate::elsewhere::ElsewhereArgs;
 
 /// A safety guardrail proxy: a sidecar in front of model APIs.
 ///
@@ -81,6 +82,11 @@ pub(crate) enum Command {
     ///
     /// Ends with 0 if the model behaves like what it is, 1 if it answers otherwise, 3 if it cannot be loaded.
     VerifyModel(VerifyModelArgs),
+    /// Try the servers that judge elsewhere, and say in plain words what is wrong with them
+    ///
+    /// Takes the arguments and the server.yaml of `serve`. Ends with 0 if every server gives the verdicts that a model
+    /// in order gives, 1 if one does not, 3 if there is nothing to try.
+    VerifyRemote(Box<VerifyRemoteArgs>),
     /// Look into the audit log
     Audit(AuditArgs),
 }
@@ -122,9 +128,23 @@ pub(crate) struct ServeArgs {
     /// `portcullis verify-model DIR` checks it and says how fast it is. The policy's `timeout` must leave it time.
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_LLAMA_GUARD")]
     pub(crate) llama_guard: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) elsewhere: ElsewhereArgs,
     /// Settings of the server (server.yaml); arguments and environment win over it
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyRemoteArgs {
+    #[command(flatten)]
+    pub(crate) models: ModelsArgs,
+    /// Settings of the server (server.yaml), with `remote` in them
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// How long one verdict may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) timeout: u64,
 }
 
 /// Models in place of the embedded classifier.
@@ -136,6 +156,8 @@ pub(crate) struct ModelsArgs {
     /// Have hazards judged by the Llama Guard 3 in this folder
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_LLAMA_GUARD")]
     pub(crate) llama_guard: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) elsewhere: ElsewhereArgs,
 }
 
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,8 @@ use policies::{Policy, library};
 use proxy_stack::{KeyNames, Limits, Target};
 use serde::Deserialize;
 
-use crate::args::{ModelArgs, ModelsArgs, ServeArgs};
+use crate::args::{ModelArgs, ModelsArgs, ServeArgs, VerifyRemoteArgs};
+use crate::elsewhere::{Elsewhere, ElsewhereArgs, RemoteFile};
 use crate::failure::Failure;
 use crate::registry::{Llama, Model, Models};
 
@@ -37,6 +38,8 @@ struct File {
     policy: Option<String>,
     prompt_guard: Option<PromptGuardFile>,
     llama_guard: Option<LlamaGuardFile>,
+    /// Servers of `/v1/moderations`.
+    moderations: Option<RemoteFile>,
     /// What API keys are called: name and fingerprint, as `portcullis fingerprint` prints it.
     keys: BTreeMap<String, String>,
     audit: AuditFile,
@@ -64,6 +67,8 @@ struct PromptGuardFile {
     threads: Option<usize>,
     sessions: Option<usize>,
     temperature: Option<f32>,
+    /// Servers that run it; then nothing but the tokenizer is needed here.
+    remote: Option<RemoteFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,6 +91,8 @@ struct LlamaGuardFile {
     /// Other names for categories, such as a sentence that says what counts.
     #[serde(default)]
     rename: BTreeMap<String, String>,
+    /// Servers that run it; then nothing but the tokenizer and the template is needed here.
+    remote: Option<RemoteFile>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -162,6 +169,11 @@ impl Config {
         let key = key_file.as_deref().map(read_key).transpose()?;
         let target = Target::parse(&url, key.as_deref())
             .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
+        let models = models(
+            (args.prompt_guard.clone(), args.llama_guard.clone()),
+            (file.prompt_guard, file.llama_guard, file.moderations),
+            &args.elsewhere,
+        )?;
         let name = args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY);
         Ok(Self {
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
@@ -169,10 +181,7 @@ impl Config {
             target,
             policy: tested_policy(name)?,
             policy_file: library::by_name(name).is_none().then(|| name.into()),
-            models: Models {
-                prompt_guard: prompt_guard(args.prompt_guard.clone(), file.prompt_guard)?,
-                llama_guard: llama_guard(args.llama_guard.clone(), file.llama_guard)?,
-            },
+            models,
             keys: key_names(file.keys)?,
             audit_dir: args
                 .audit_dir
@@ -188,6 +197,46 @@ impl Config {
             limits: limits(&file.limits, file.checks),
             drain: file.limits.drain_seconds.map_or(DRAIN, Duration::from_secs),
         })
+    }
+}
+
+/// All models, here and elsewhere: folders that were given, or the file's, with the file's settings.
+fn models(
+    (prompt_dir, llama_dir): (Option<PathBuf>, Option<PathBuf>),
+    (mut prompt, mut llama, moderations): (
+        Option<PromptGuardFile>,
+        Option<LlamaGuardFile>,
+        Option<RemoteFile>,
+    ),
+    there: &ElsewhereArgs,
+) -> Result<Models, Failure> {
+    let prompt_remote = prompt.as_mut().and_then(|file| file.remote.take());
+    let llama_remote = llama.as_mut().and_then(|file| file.remote.take());
+    let temperature = prompt.as_ref().and_then(|file| file.temperature);
+    let prompt_guard = prompt_guard(prompt_dir, prompt)?;
+    let llama_guard = llama_guard(llama_dir, llama)?;
+    let folder = prompt_guard.as_ref().map(|model| model.folder.as_path());
+    let options = llama_guard.as_ref().map(Llama::there);
+    let elsewhere = Elsewhere {
+        prompt_guard: there.prompt_guard(prompt_remote, folder, temperature)?,
+        llama_guard: there.llama_guard(llama_remote, options)?,
+        moderations: there.moderations(moderations)?,
+    };
+    Ok(Models {
+        prompt_guard: prompt_guard.filter(|_| elsewhere.prompt_guard.is_none()),
+        llama_guard: llama_guard.filter(|_| elsewhere.llama_guard.is_none()),
+        elsewhere,
+    })
+}
+
+impl VerifyRemoteArgs {
+    /// What judges elsewhere, by arguments and file.
+    pub(crate) fn elsewhere(&self) -> Result<Elsewhere, Failure> {
+        let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let ModelsArgs { prompt_guard, llama_guard, elsewhere } = &self.models;
+        let folders = (prompt_guard.clone(), llama_guard.clone());
+        let files = (file.prompt_guard, file.llama_guard, file.moderations);
+        Ok(models(folders, files, elsewhere)?.elsewhere)
     }
 }
 
@@ -234,11 +283,8 @@ fn llama_guard(
 impl ModelsArgs {
     /// The models that were given, run as they are by default.
     pub(crate) fn models(&self) -> Result<Models, Failure> {
-        let run = ModelArgs::default();
-        Ok(Models {
-            prompt_guard: self.prompt_guard.clone().map(|dir| run.of(dir)).transpose()?,
-            llama_guard: self.llama_guard.clone().map(|dir| run.llama(dir)).transpose()?,
-        })
+        let folders = (self.prompt_guard.clone(), self.llama_guard.clone());
+        models(folders, (None, None, None), &self.elsewhere)
     }
 }
 
@@ -291,7 +337,7 @@ fn read_file(path: &Path) -> Result<File, Failure> {
     })
 }
 
-fn read_key(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read_key(path: &Path) -> Result<String, Failure> {
     Ok(read(path)?.trim().to_owned())
 }
 

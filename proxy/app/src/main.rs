@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod config;
 mod demo;
+mod elsewhere;
 mod failure;
 mod listener;
 mod logging;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Fingerprint => commands::fingerprint::run(),
         Command::Policy(args) => commands::policy::run(&args),
         Command::VerifyModel(args) => commands::verify_model::run(&args),
+        Command::VerifyRemote(args) => commands::verify_remote::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
     };
     result.unwrap_or_else(|failure| failure.report())

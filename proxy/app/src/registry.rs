@@ -6,11 +6,13 @@ use std::time::Duration;
 use classifiers_batching::{InProcess, VerdictCacheLayer};
 use classifiers_code_shield::CodeShield;
 use classifiers_core::{
-    Assessment, Backend, BoxClassify, ClassifierId, ClassifyError, Passage, Role, TestTriggers,
+    Assessment, Backend, BoxClassify, ClassifierId, Classify, ClassifyError, Passage, Role,
+    TestTriggers,
 };
 use classifiers_llama_guard::LlamaGuard;
 use classifiers_patterns::Patterns;
 use classifiers_prompt_guard::{Options, PromptGuard};
+use classifiers_remote::LlamaGuardOptions;
 use classifiers_starter::Starter;
 use classifiers_text::ViewsLayer;
 use futures_util::future::{Either, Ready, ready};
@@ -18,6 +20,7 @@ use policies::{ClassifierCalibration, library};
 use proxy_stack::{Check, Panel};
 use tower::{Layer, Service, ServiceExt};
 
+use crate::elsewhere::Elsewhere;
 use crate::failure::Failure;
 
 /// Verdicts that are remembered for each classifier: about 1 KB each.
@@ -37,6 +40,18 @@ pub(crate) struct Llama {
     pub(crate) options: classifiers_llama_guard::Options,
 }
 
+impl Llama {
+    /// The same model, asked on servers that run it.
+    pub(crate) fn there(&self) -> LlamaGuardOptions {
+        LlamaGuardOptions {
+            long: self.options.long,
+            exclude: self.options.exclude.clone(),
+            rename: self.options.rename.clone(),
+            ..LlamaGuardOptions::new(self.folder.clone())
+        }
+    }
+}
+
 /// The models beside what comes with the program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Models {
@@ -44,6 +59,20 @@ pub(crate) struct Models {
     pub(crate) prompt_guard: Option<Model>,
     /// Judges hazards if there is one.
     pub(crate) llama_guard: Option<Llama>,
+    /// What judges on other machines, in place of those.
+    pub(crate) elsewhere: Elsewhere,
+}
+
+impl Models {
+    /// Whether a model judges prompt attacks.
+    const fn judge_attacks(&self) -> bool {
+        self.prompt_guard.is_some() || self.elsewhere.prompt_guard.is_some()
+    }
+
+    /// Whether a model judges hazards.
+    const fn judge_hazards(&self) -> bool {
+        self.llama_guard.is_some() || self.elsewhere.llama_guard.is_some()
+    }
 }
 
 /// The classifiers that come with the program, and in their place the models that are given: Prompt Guard for prompt
@@ -61,11 +90,16 @@ pub(crate) fn panel(models: &Models, deadline: Duration) -> Result<Panel, Failur
     }
     let mut checks = Vec::new();
     if let Some(model) = &models.prompt_guard {
-        checks.push(attacks(model, deadline)?);
+        let guard =
+            load(&Model { options: Options { deadline, ..model.options }, ..model.clone() })?;
+        checks.push(attacks(guard.id().clone(), guard));
     }
     if let Some(model) = &models.llama_guard {
-        checks.push(hazards(model, deadline)?);
+        let options = classifiers_llama_guard::Options { deadline, ..model.options.clone() };
+        let guard = load_llama(&Llama { options, ..model.clone() })?;
+        checks.push(hazards(guard.id().clone(), guard));
     }
+    checks.extend(elsewhere(&models.elsewhere, deadline)?);
     checks.extend(starter(models)?);
     checks.extend([triggers, patterns(), code_shield()?]);
     Ok(Panel::new(checks))
@@ -78,29 +112,53 @@ fn starter(models: &Models) -> Result<Option<Check>, Failure> {
     let id = starter.id().clone();
     let starter = remembered().layer(ViewsLayer.layer(InProcess::new(starter)));
     let starter = starter.map_request(Passage::alone);
-    let service = match (&models.prompt_guard, &models.llama_guard) {
-        (Some(_), Some(_)) => return Ok(None),
-        (Some(_), None) => BoxClassify::new(starter.map_response(without_attacks)),
-        (None, Some(_)) => BoxClassify::new(starter.map_response(only_attacks)),
-        (None, None) => BoxClassify::new(starter),
+    let service = match (models.judge_attacks(), models.judge_hazards()) {
+        (true, true) => return Ok(None),
+        (true, false) => BoxClassify::new(starter.map_response(without_attacks)),
+        (false, true) => BoxClassify::new(starter.map_response(only_attacks)),
+        (false, false) => BoxClassify::new(starter),
     };
     Ok(Some(Check::new(id, service)))
 }
 
-fn attacks(model: &Model, deadline: Duration) -> Result<Check, Failure> {
-    let options = Options { deadline, ..model.options };
-    let guard = load(&Model { options, folder: model.folder.clone() })?;
-    let id = guard.id().clone();
-    let guard = remembered().layer(ViewsLayer.layer(guard)).map_request(Passage::alone);
-    let guard = NotOperator { inner: guard, id: id.clone() };
-    Ok(Check::new(id, BoxClassify::new(guard)))
+/// What judges on other machines.
+fn elsewhere(models: &Elsewhere, deadline: Duration) -> Result<Vec<Check>, Failure> {
+    let mut checks = Vec::new();
+    if let Some(model) = &models.prompt_guard {
+        let guard = model.open(deadline)?;
+        checks.push(attacks(guard.id().clone(), guard));
+    }
+    if let Some(model) = &models.llama_guard {
+        let guard = model.open(deadline)?;
+        checks.push(hazards(guard.id().clone(), guard));
+    }
+    if let Some(model) = &models.moderations {
+        let guard = model.open(deadline)?;
+        let id = guard.id().clone();
+        let guard = remembered().layer(ViewsLayer.layer(guard)).map_request(Passage::alone);
+        checks.push(Check::new(id, BoxClassify::new(guard)));
+    }
+    Ok(checks)
 }
 
-fn hazards(model: &Llama, deadline: Duration) -> Result<Check, Failure> {
-    let options = classifiers_llama_guard::Options { deadline, ..model.options.clone() };
-    let guard = load_llama(&Llama { options, folder: model.folder.clone() })?;
-    let id = guard.id().clone();
-    Ok(Check::new(id, BoxClassify::new(remembered().layer(ViewsLayer.layer(guard)))))
+/// A judge of prompt attacks, wherever it runs.
+fn attacks<S>(id: ClassifierId, guard: S) -> Check
+where
+    S: Classify + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let guard = remembered().layer(ViewsLayer.layer(guard)).map_request(Passage::alone);
+    let guard = NotOperator { inner: guard, id: id.clone() };
+    Check::new(id, BoxClassify::new(guard))
+}
+
+/// A judge of hazards, wherever it runs.
+fn hazards<S>(id: ClassifierId, guard: S) -> Check
+where
+    S: Classify + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    Check::new(id, BoxClassify::new(remembered().layer(ViewsLayer.layer(guard))))
 }
 
 fn remembered() -> VerdictCacheLayer {

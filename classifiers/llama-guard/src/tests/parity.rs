@@ -1,9 +1,9 @@
 //! Against Python's `transformers`: what `tools/make_models.py` wrote down.
 
 use super::{FIXTURES, fixture, ids, loaded, numbers, rows, turns};
-use crate::judge::{Prompt, Verdict};
 use crate::load::Loaded;
 use crate::{Options, Precision};
+use classifiers_llama_guard_prompt::{Prompt, Verdict};
 
 fn prompt(loaded: &Loaded, row: &serde_json::Value) -> Prompt {
     let windows = loaded.asker.windows(&turns(row), false).unwrap();

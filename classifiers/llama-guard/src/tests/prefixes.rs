@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::loaded;
-use crate::judge::{Judge, Prompt, Verdict};
+use crate::judge::Judge;
 use crate::{Options, Speaker, Turn};
+use classifiers_llama_guard_prompt::{Prompt, Verdict};
 
 /// In f32, sums of another order differ in the last digits.
 const SAME: f32 = 1e-5;

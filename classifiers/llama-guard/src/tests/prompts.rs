@@ -14,10 +14,11 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 use super::{FIXTURES, fixture, ids, loaded, rows, turns};
-use crate::guard::Asker;
-use crate::prompt::{Layout, Speaker, Turn, Variant};
-use crate::tokens::{Special, Tokens};
-use crate::{Categories, Long, Options, template};
+use crate::{Categories, Long, Options};
+use classifiers_llama_guard_prompt::Asker;
+use classifiers_llama_guard_prompt::render;
+use classifiers_llama_guard_prompt::{Layout, Speaker, Turn, Variant};
+use classifiers_llama_guard_prompt::{Special, Tokens};
 
 /// The vocabulary file of Llama 3, if this machine has it: it may not be part of this repository.
 fn vocabulary() -> Option<PathBuf> {
@@ -142,7 +143,7 @@ fn the_folders_own_template_says_what_the_builder_says() {
             if said.iter().any(|turn| turn.text.contains(['\u{1c}', '\u{1f}'])) {
                 continue;
             }
-            let rendered = template::render(&source, variant, &said).unwrap();
+            let rendered = render(&source, variant, &said).unwrap();
             assert_eq!(model.asker.layout.render(&said).unwrap(), rendered, "{name}");
         }
     }
@@ -204,7 +205,11 @@ fn ten_thousand_hostile_texts_have_no_special_token_and_the_frame_stays() {
             let whole: String = turns
                 .iter()
                 .map(|turn| {
-                    format!("{}:{}", turn.speaker.name(), crate::prompt::spoken(&turn.text))
+                    format!(
+                        "{}:{}",
+                        turn.speaker.name(),
+                        classifiers_llama_guard_prompt::spoken(&turn.text)
+                    )
                 })
                 .collect();
             prop_assert_eq!(said, &asker.tokens.ids(&whole).unwrap()[..]);
@@ -228,7 +233,7 @@ fn nothing_is_cut_silently() {
     let mut covered = 0;
     for (prompt, span) in &windows {
         let span = span.clone().unwrap();
-        assert!(prompt.ids.len() + crate::judge::ANSWER <= 640);
+        assert!(prompt.ids.len() + classifiers_llama_guard_prompt::ANSWER <= 640);
         assert!(span.start <= covered, "a gap before {span:?}");
         covered = span.end;
     }
@@ -237,7 +242,7 @@ fn nothing_is_cut_silently() {
     let earlier: Vec<Turn> =
         (0..60).map(|n| turn(&format!("number {n}"))).chain([turn("last")]).collect();
     let [(prompt, None)] = &asker.windows(&earlier, false).unwrap()[..] else { panic!() };
-    assert!(prompt.ids.len() + crate::judge::ANSWER <= 640);
+    assert!(prompt.ids.len() + classifiers_llama_guard_prompt::ANSWER <= 640);
     let end = asker.ids_of("User: number 59\n\nUser: last\n\n");
     assert!(prompt.ids[..prompt.reusable].ends_with(&end));
     let refusing = Options { kept_tokens: Some(640), long: Long::Refuse, ..Options::default() };

@@ -15,3 +15,4 @@ pub(crate) mod serve;
 pub(crate) mod test;
 mod verify_llama;
 pub(crate) mod verify_model;
+pub(crate) mod verify_remote;

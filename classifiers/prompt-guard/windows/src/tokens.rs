@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use classifiers_batching::Input;
 use classifiers_core::ClassifyError;
 use classifiers_text::windows;
 use tokenizers::Tokenizer;
 
 /// The tokenizer of a folder.
-pub(crate) struct Tokens {
+pub struct Tokens {
     tokenizer: Tokenizer,
     /// The same, but what looks like a special token is one: as the reference implementation reads texts.
     reference: Tokenizer,
@@ -28,16 +29,25 @@ impl std::fmt::Debug for Tokens {
 
 /// What one inference looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
+pub struct Window {
     /// Ids with the first and last token of the template.
-    pub(crate) ids: Vec<u32>,
+    pub ids: Vec<u32>,
     /// The bytes of the text that they stand for.
-    pub(crate) span: Range<usize>,
+    pub span: Range<usize>,
+}
+
+impl Input for Window {
+    fn tokens(&self) -> usize {
+        self.ids.len()
+    }
 }
 
 impl Tokens {
     /// Reads `tokenizer.json` for windows of `size` tokens; the error says what is wrong with it.
-    pub(crate) fn read(json: &[u8], size: usize) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// When it is another model's.
+    pub fn read(json: &[u8], size: usize) -> Result<Self, String> {
         let mut tokenizer =
             Tokenizer::from_bytes(json).map_err(|error| format!("it is no tokenizer: {error}"))?;
         tokenizer.with_truncation(None).map_err(|error| error.to_string())?.with_padding(None);
@@ -58,12 +68,16 @@ impl Tokens {
     }
 
     /// The highest id that the tokenizer gives.
-    pub(crate) fn highest_id(&self) -> u64 {
+    #[must_use]
+    pub fn highest_id(&self) -> u64 {
         self.tokenizer.get_vocab(true).into_values().max().unwrap_or_default().into()
     }
 
     /// The ids of `text` alone.
-    pub(crate) fn ids(&self, text: &str) -> Result<Vec<u32>, ClassifyError> {
+    ///
+    /// # Errors
+    /// What the tokenizer says.
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>, ClassifyError> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(failed)?;
         Ok(encoding.get_ids().iter().map(|id| self.plain(*id)).collect())
     }
@@ -74,7 +88,10 @@ impl Tokens {
     }
 
     /// Windows over all of `text`, of which neighbours share at least `overlap` tokens.
-    pub(crate) fn windows(&self, text: &str, overlap: usize) -> Result<Vec<Window>, ClassifyError> {
+    ///
+    /// # Errors
+    /// What the tokenizer says.
+    pub fn windows(&self, text: &str, overlap: usize) -> Result<Vec<Window>, ClassifyError> {
         let encoding = self.tokenizer.encode(text, false).map_err(failed)?;
         let (ids, places) = (encoding.get_ids(), encoding.get_offsets());
         let cut = |range: Range<usize>| {
@@ -90,7 +107,10 @@ impl Tokens {
 
     /// The windows that the reference implementation judges: ids with the template's tokens cut into pieces of the
     /// window's size, each made text again, tokenized again and cut off.
-    pub(crate) fn reference_windows(&self, text: &str) -> Result<Vec<Window>, ClassifyError> {
+    ///
+    /// # Errors
+    /// What the tokenizer says.
+    pub fn reference_windows(&self, text: &str) -> Result<Vec<Window>, ClassifyError> {
         let whole = self.reference.encode_fast(text, true).map_err(failed)?;
         let pieces = whole.get_ids().chunks(self.size);
         pieces
@@ -117,7 +137,7 @@ fn failed(error: tokenizers::Error) -> ClassifyError {
 mod tests {
     use super::*;
 
-    const FIXTURE: &[u8] = include_bytes!("../tests/fixtures/labels3/tokenizer.json");
+    const FIXTURE: &[u8] = include_bytes!("../../tests/fixtures/labels3/tokenizer.json");
 
     /// A marker at every token of a long text lies whole inside a window, and so does its place.
     #[test]

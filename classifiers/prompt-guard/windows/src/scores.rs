@@ -1,5 +1,9 @@
 //! From logits to the scores of the model card.
 
+use classifiers_core::{Category, Finding, Role};
+
+use crate::tokens::Window;
+
 /// Which of the two generations a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -48,6 +52,28 @@ impl Family {
             }
             _ => None,
         }
+    }
+}
+
+/// What was found in a text by `role` whose windows have these scores.
+#[must_use]
+pub fn findings(role: Role, found: &[(Scores, Window)]) -> Vec<Finding> {
+    let mut findings = vec![strongest(Category::Jailbreak, found, |scores| scores.jailbreak)];
+    // By the model card, an instruction is an attack only where there should be none.
+    if role != Role::User {
+        findings.push(strongest(Category::PromptInjection, found, |scores| scores.indirect));
+    }
+    findings
+}
+
+/// The strongest window's score, and its place if there are several.
+fn strongest(category: Category, found: &[(Scores, Window)], score: fn(&Scores) -> f32) -> Finding {
+    let best = found.iter().max_by(|a, b| score(&a.0).total_cmp(&score(&b.0)));
+    let several = found.len() > 1;
+    Finding {
+        category,
+        score: best.map_or(f32::NAN, |(scores, _)| score(scores)),
+        span: best.filter(|_| several).map(|(_, window)| window.span.clone()),
     }
 }
 

@@ -31,11 +31,14 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    pub(crate) fn wrong(path: &Path, fault: impl Into<String>) -> Self {
+    /// `path` says something that does not fit.
+    pub fn wrong(path: &Path, fault: impl Into<String>) -> Self {
         Self::Wrong { path: path.to_owned(), fault: fault.into() }
     }
 
-    pub(crate) fn unreadable(path: &Path, error: io::Error) -> Self {
+    /// `path` cannot be read.
+    #[must_use]
+    pub fn unreadable(path: &Path, error: io::Error) -> Self {
         Self::Unreadable { path: path.to_owned(), error }
     }
 }

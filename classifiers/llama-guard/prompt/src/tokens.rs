@@ -7,30 +7,38 @@ use tokenizers::Tokenizer;
 use crate::error::LoadError;
 
 /// For each token the first byte of what it stands for, and one past the last.
-pub(crate) type Places = Vec<(usize, usize)>;
+pub type Places = Vec<(usize, usize)>;
 
 /// A tokenizer to which every text is text: what looks like a special token is letters.
 #[derive(Debug)]
-pub(crate) struct Tokens {
+pub struct Tokens {
     tokenizer: Tokenizer,
-    pub(crate) frame: Frame,
-    pub(crate) grammar: Grammar,
+    /// Ids of special tokens.
+    pub frame: Frame,
+    /// Ids of what an answer is made of.
+    pub grammar: Grammar,
 }
 
 /// Special tokens, which only the prompt's frame has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Special {
+pub enum Special {
+    /// The beginning of a text.
     Begin,
+    /// Before a role.
     HeaderStart,
+    /// After a role.
     HeaderEnd,
+    /// The end of a turn.
     EndOfTurn,
 }
 
 impl Special {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Begin, Self::HeaderStart, Self::HeaderEnd, Self::EndOfTurn];
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Begin, Self::HeaderStart, Self::HeaderEnd, Self::EndOfTurn];
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// How it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Begin => "<|begin_of_text|>",
             Self::HeaderStart => "<|start_header_id|>",
@@ -42,10 +50,12 @@ impl Special {
 
 /// Ids of special tokens, in the order of [`Special::ALL`].
 #[derive(Clone, Debug)]
-pub(crate) struct Frame([u32; 4]);
+pub struct Frame([u32; 4]);
 
 impl Frame {
-    pub(crate) fn id(&self, special: Special) -> u32 {
+    /// The id of `special`.
+    #[must_use]
+    pub fn id(&self, special: Special) -> u32 {
         let [begin, start, end, turn] = self.0;
         match special {
             Special::Begin => begin,
@@ -58,27 +68,53 @@ impl Frame {
 
 /// Ids of an answer's tokens: `\n\n`, then `safe`, or `unsafe`, `\n`, `S`, a number and more of them, then an end.
 #[derive(Clone, Debug)]
-pub(crate) struct Grammar {
-    pub(crate) paragraph: u32,
-    pub(crate) safe: u32,
-    pub(crate) unsafe_: u32,
-    pub(crate) line: u32,
-    pub(crate) code: u32,
-    pub(crate) next_code: u32,
+pub struct Grammar {
+    /// An empty line.
+    pub paragraph: u32,
+    /// `safe`
+    pub safe: u32,
+    /// `unsafe`
+    pub unsafe_: u32,
+    /// A line break.
+    pub line: u32,
+    /// `S`
+    pub code: u32,
+    /// `,S`
+    pub next_code: u32,
     /// `1` to `14`.
-    pub(crate) numbers: Vec<u32>,
+    pub numbers: Vec<u32>,
     /// What may end an answer: end of turn, of message, of text.
-    pub(crate) ends: Vec<u32>,
+    pub ends: Vec<u32>,
 }
 
 impl Grammar {
     /// The token of category `number`.
-    pub(crate) fn number(&self, number: u8) -> Option<u32> {
+    #[must_use]
+    pub fn number(&self, number: u8) -> Option<u32> {
         self.numbers.get(usize::from(number).checked_sub(1)?).copied()
     }
 
+    /// The token of one of an answer's words, by how it is written.
+    #[must_use]
+    pub fn word(&self, text: &str) -> Option<u32> {
+        match text {
+            "\n\n" => Some(self.paragraph),
+            "safe" => Some(self.safe),
+            "unsafe" => Some(self.unsafe_),
+            "\n" => Some(self.line),
+            "S" => Some(self.code),
+            ",S" => Some(self.next_code),
+            "<|eot_id|>" | "<|eom_id|>" | "<|end_of_text|>" => self.ends.first().copied(),
+            number if number.starts_with(|digit: char| digit.is_ascii_digit()) => {
+                self.number(number.parse().ok()?)
+            }
+            _ => None,
+        }
+    }
+
     /// The category that `token` is the number of.
-    pub(crate) fn numbered(&self, token: u32) -> Option<u8> {
+    #[must_use]
+    pub fn numbered(&self, token: u32) -> Option<u8> {
         let at = self.numbers.iter().position(|known| *known == token)?;
         u8::try_from(at + 1).ok()
     }
@@ -86,7 +122,10 @@ impl Grammar {
 
 impl Tokens {
     /// Reads tokenizer.json.
-    pub(crate) fn read(path: &Path) -> Result<Self, LoadError> {
+    ///
+    /// # Errors
+    /// When the file cannot be read or is of another model.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
         let bytes = std::fs::read(path).map_err(|error| LoadError::unreadable(path, error))?;
         let tokenizer = Tokenizer::from_bytes(bytes)
             .map_err(|error| LoadError::wrong(path, format!("it is no tokenizer: {error}")))?;
@@ -94,7 +133,10 @@ impl Tokens {
     }
 
     /// Takes over `tokenizer`, if it knows every token of frame and grammar.
-    pub(crate) fn of(mut tokenizer: Tokenizer) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// When it does not; the text says which.
+    pub fn of(mut tokenizer: Tokenizer) -> Result<Self, String> {
         tokenizer.set_encode_special_tokens(true);
         tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
         tokenizer.with_padding(None);
@@ -125,24 +167,31 @@ impl Tokens {
     }
 
     /// The ids of `text`, none of which is special.
-    pub(crate) fn ids(&self, text: &str) -> Result<Vec<u32>, String> {
+    ///
+    /// # Errors
+    /// What the tokenizer says.
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>, String> {
         encode(&self.tokenizer, text)
     }
 
     /// The same, with the bytes of `text` that each stands for.
-    pub(crate) fn placed(&self, text: &str) -> Result<(Vec<u32>, Places), String> {
+    ///
+    /// # Errors
+    /// What the tokenizer says.
+    pub fn placed(&self, text: &str) -> Result<(Vec<u32>, Places), String> {
         let encoded = self.tokenizer.encode(text, false).map_err(|error| error.to_string())?;
         Ok((encoded.get_ids().to_vec(), encoded.get_offsets().to_vec()))
     }
 
     /// One more than the highest id.
-    pub(crate) fn count(&self) -> usize {
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
     }
 
     /// Whether `id` is a special token.
-    #[cfg(test)]
-    pub(crate) fn is_special(&self, id: u32) -> bool {
+    #[must_use]
+    pub fn is_special(&self, id: u32) -> bool {
         self.tokenizer.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
     }
 }

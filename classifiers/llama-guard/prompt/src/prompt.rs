@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use classifiers_core::Category;
 
+use crate::error::LoadError;
 use crate::tokens::{Special, Tokens};
 
 /// Which published prompt a folder wants; they differ in a few characters and in S14.
@@ -112,7 +113,8 @@ impl Categories {
 }
 
 /// The hazard S`number`.
-pub(crate) fn category(number: u8) -> Option<Category> {
+#[must_use]
+pub fn category(number: u8) -> Option<Category> {
     let code = format!("S{number}");
     Category::ALL.into_iter().find(|category| category.code() == Some(&*code))
 }
@@ -138,6 +140,40 @@ impl Layout {
     #[must_use]
     pub fn published(variant: Variant) -> Self {
         Self { variant, categories: Categories::of(variant) }
+    }
+
+    /// The same without the categories of `exclude`, and with other names for those of `rename`.
+    ///
+    /// # Errors
+    /// When no category is left, or one cannot have another name.
+    pub fn asking(
+        variant: Variant,
+        exclude: &[Category],
+        rename: &[(Category, String)],
+    ) -> Result<Self, LoadError> {
+        let mut layout = Self::published(variant);
+        layout.categories = layout.categories.without(exclude);
+        for (category, name) in rename {
+            if !layout.categories.rename(*category, name) {
+                return Err(LoadError::Options(format!(
+                    "{category} cannot be given another name: this model is not asked about it, or the name has a line break"
+                )));
+            }
+        }
+        if layout.categories.covered().is_empty() {
+            return Err(LoadError::Options("no category is left to look for".to_owned()));
+        }
+        Ok(layout)
+    }
+
+    /// What a classifier's revision says about the categories, if they are not the published ones.
+    #[must_use]
+    pub fn revision(&self) -> String {
+        if *self == Self::published(self.variant) {
+            return String::new();
+        }
+        let asked = blake3::hash(format!("{:?}", self.categories).as_bytes());
+        "-c".chars().chain(asked.to_hex().chars().take(8)).collect()
     }
 
     /// All before the first turn.
@@ -194,7 +230,10 @@ impl Layout {
     }
 
     /// The tokens of the frame around conversations in which `judged` speaks last.
-    pub(crate) fn frame(&self, tokens: &Tokens, judged: Speaker) -> Result<Framed, String> {
+    ///
+    /// # Errors
+    /// What the tokenizer says.
+    pub fn frame(&self, tokens: &Tokens, judged: Speaker) -> Result<Framed, String> {
         let ids = |parts: Vec<Part>| -> Result<Vec<u32>, String> {
             let ids = parts.into_iter().map(|part| match part {
                 Part::Special(special) => Ok(vec![tokens.frame.id(special)]),
@@ -208,9 +247,11 @@ impl Layout {
 
 /// Ids before and after the turns.
 #[derive(Clone, Debug)]
-pub(crate) struct Framed {
-    pub(crate) before: Vec<u32>,
-    pub(crate) after: Vec<u32>,
+pub struct Framed {
+    /// All before the first turn.
+    pub before: Vec<u32>,
+    /// All after the last.
+    pub after: Vec<u32>,
 }
 
 fn header(role: &str) -> [Part; 3] {
@@ -233,11 +274,13 @@ impl Speaker {
 }
 
 /// A turn behind its colon. The first character of what somebody says is never the first of a token: the space is.
-pub(crate) fn spoken(text: &str) -> String {
+#[must_use]
+pub fn spoken(text: &str) -> String {
     format!(" {}\n\n", stripped(text))
 }
 
 /// Without white space around, as Python's `strip()` has it: that takes the four separators of ASCII for white space too.
-pub(crate) fn stripped(text: &str) -> &str {
+#[must_use]
+pub fn stripped(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }

@@ -12,7 +12,10 @@ use crate::prompt::{Layout, Speaker, Turn, Variant};
 const FUEL: u64 = 1_000_000;
 
 /// The variant whose prompt is what `source` renders, for conversations of several lengths.
-pub(crate) fn variant(path: &Path, source: &str) -> Result<Variant, LoadError> {
+///
+/// # Errors
+/// When it is none; `path` is where it comes from.
+pub fn variant(path: &Path, source: &str) -> Result<Variant, LoadError> {
     let fits = |variant| samples().iter().all(|turns| agrees(source, variant, turns));
     [Variant::Eight, Variant::One].into_iter().find(|variant| fits(*variant)).ok_or_else(|| {
         let reason = render(source, Variant::Eight, &samples().concat())
@@ -36,7 +39,7 @@ fn agrees(source: &str, variant: Variant, turns: &[Turn]) -> bool {
 ///
 /// # Errors
 /// What the template engine says.
-pub(crate) fn render(source: &str, variant: Variant, turns: &[Turn]) -> Result<String, Error> {
+pub fn render(source: &str, variant: Variant, turns: &[Turn]) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_fuel(Some(FUEL));
