@@ -81,6 +81,7 @@ pub(crate) const LEVELS: &[&str] = &["low", "medium", "high"];
 pub(crate) const DIRECTIONS: &[&str] = &["input", "output", "tools"];
 
 const ACTION: Kind = Kind::Words(ACTIONS);
+const RUNGS: Kind = Kind::List(&Kind::Words(STANDBYS));
 const WITHOUT_VERDICT: Kind = Kind::Words(&["allow", "flag", "block"]);
 const MODE: Kind = Kind::Words(MODES);
 const FORWARD: Kind = Kind::Words(FORWARDS);
@@ -337,8 +338,27 @@ pub(crate) const ON_FAILURE: Table = Table {
             "Without a record there is no answer: always `block`.",
         ),
         key("timeout", DURATION, "How long a check may take before it counts as failed."),
+        key(
+            "instead",
+            Kind::Table(&INSTEAD),
+            "Who judges when a check gives no verdict, in this order, each with the same `timeout`; if none of them can, the lines above decide. The server's settings say what each of them is. Every such verdict is recorded and counted with its place in the list.",
+        ),
     ],
 };
+
+/// Who judges in whose place.
+pub(crate) const INSTEAD: Table = Table {
+    name: "`instead`",
+    about: "Who judges when a check gives no verdict, in this order.",
+    keys: &[
+        key("llama_guard", RUNGS, "In place of Llama Guard."),
+        key("prompt_guard", RUNGS, "In place of Prompt Guard."),
+        key("moderations", RUNGS, "In place of a server of moderations."),
+    ],
+};
+
+/// What can judge in another's place.
+pub(crate) const STANDBYS: &[&str] = &["llama_guard_local", "prompt_guard_local", "starter"];
 
 /// An exemption.
 pub(crate) const EXEMPTION: Table = Table {

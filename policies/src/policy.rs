@@ -89,10 +89,12 @@ pub(crate) struct CustomHazard {
 }
 
 /// What is done when a check gives no verdict.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OnFailure {
     pub(crate) actions: ByDirection<Action>,
     pub(crate) timeout: Duration,
+    /// Checks, and who judges in their place, in order.
+    pub(crate) instead: Vec<(Arc<str>, Vec<Arc<str>>)>,
 }
 
 impl Policy {
@@ -214,6 +216,25 @@ impl Policy {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.document.on_failure.timeout
+    }
+
+    /// Who judges when `check` gives no verdict, in order; each has the same [`timeout`](Self::timeout).
+    #[must_use]
+    pub fn instead_of(&self, check: &str) -> &[Arc<str>] {
+        let mut ladders = self.document.on_failure.instead.iter();
+        ladders.find(|(name, _)| **name == *check).map_or(&[], |(_, rungs)| rungs)
+    }
+
+    /// Everyone who may have to judge in another's place.
+    pub fn standbys(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.document.on_failure.instead.iter().flat_map(|(_, rungs)| rungs)
+    }
+
+    /// How long all who may judge in each other's place take together.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let rungs = self.document.on_failure.instead.iter().map(|(_, rungs)| rungs.len());
+        self.timeout() * (1 + u32::try_from(rungs.max().unwrap_or_default()).unwrap_or(u32::MAX))
     }
 
     /// How much one API key may use.

@@ -1,11 +1,12 @@
 //! Limits, and what happens when a check fails.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use classifiers_core::Direction;
 
 use crate::document::Node;
-use crate::format::{BLOCKED, LIMITS, ON_FAILURE};
+use crate::format::{BLOCKED, INSTEAD, LIMITS, ON_FAILURE, STANDBYS};
 use crate::policy::{ByDirection, Floors, OnFailure};
 use crate::reader::{Fields, Reader};
 use crate::{Action, BlockedBudget, Limits};
@@ -49,7 +50,8 @@ pub(super) fn on_failure(
     node: Option<&Node>,
     floors: &Floors,
 ) -> OnFailure {
-    let mut result = OnFailure { actions: ByDirection::all(Action::Block), timeout: TIMEOUT };
+    let actions = ByDirection::all(Action::Block);
+    let mut result = OnFailure { actions, timeout: TIMEOUT, instead: Vec::new() };
     let Some(fields) = node.and_then(|node| reader.fields(node, &ON_FAILURE)) else {
         return result;
     };
@@ -71,7 +73,34 @@ pub(super) fn on_failure(
     {
         result.timeout = timeout;
     }
+    if let Some(node) = fields.get("instead") {
+        result.instead = instead(reader, node);
+    }
     result
+}
+
+/// Reads who judges in whose place.
+fn instead(reader: &mut Reader<'_>, node: &Node) -> Vec<(Arc<str>, Vec<Arc<str>>)> {
+    let Some(fields) = reader.fields(node, &INSTEAD) else { return Vec::new() };
+    let checks = INSTEAD.keys.iter().filter_map(|key| Some((key.name, fields.get(key.name)?)));
+    checks.map(|(check, node)| (check.into(), rungs(reader, node, check))).collect()
+}
+
+fn rungs(reader: &mut Reader<'_>, node: &Node, check: &str) -> Vec<Arc<str>> {
+    let what = format!("an entry of `{check}`");
+    let choices: Vec<_> = STANDBYS.iter().map(|name| (*name, *name)).collect();
+    let mut rungs: Vec<Arc<str>> = Vec::new();
+    for node in reader.list(node, &format!("`{check}`")).unwrap_or_default() {
+        let Some(name) = reader.word(node, &what, &choices) else { continue };
+        if rungs.iter().any(|known| **known == *name) {
+            reader
+                .error(node.at, format!("`{name}` judges instead of `{check}` twice"))
+                .help("who has given no verdict once is not asked again: leave one out");
+            continue;
+        }
+        rungs.push(name.into());
+    }
+    rungs
 }
 
 fn report_open(

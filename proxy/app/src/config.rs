@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::args::{ModelArgs, ModelsArgs, ServeArgs, VerifyRemoteArgs};
 use crate::elsewhere::{Elsewhere, ElsewhereArgs, RemoteFile};
 use crate::failure::Failure;
-use crate::registry::{Llama, Model, Models};
+use crate::registry::{Llama, Model, Models, Standby};
 
 /// Loopback only: whoever wants others to connect says so.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -40,6 +40,8 @@ struct File {
     llama_guard: Option<LlamaGuardFile>,
     /// Servers of `/v1/moderations`.
     moderations: Option<RemoteFile>,
+    /// Models that judge when others give no verdict and the policy names them.
+    standby: StandbyFile,
     /// What API keys are called: name and fingerprint, as `portcullis fingerprint` prints it.
     keys: BTreeMap<String, String>,
     audit: AuditFile,
@@ -56,6 +58,15 @@ struct UpstreamFile {
     url: String,
     /// Holds the upstream's API key; without it each caller's own is passed on.
     key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StandbyFile {
+    /// `llama_guard_local` in a policy.
+    llama_guard: Option<LlamaGuardFile>,
+    /// `prompt_guard_local` in a policy.
+    prompt_guard: Option<PromptGuardFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,11 +180,13 @@ impl Config {
         let key = key_file.as_deref().map(read_key).transpose()?;
         let target = Target::parse(&url, key.as_deref())
             .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
-        let models = models(
+        let standby = standby(file.standby)?;
+        let mut models = models(
             (args.prompt_guard.clone(), args.llama_guard.clone()),
             (file.prompt_guard, file.llama_guard, file.moderations),
             &args.elsewhere,
         )?;
+        models.standby = standby;
         let name = args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY);
         Ok(Self {
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
@@ -226,6 +239,24 @@ fn models(
         prompt_guard: prompt_guard.filter(|_| elsewhere.prompt_guard.is_none()),
         llama_guard: llama_guard.filter(|_| elsewhere.llama_guard.is_none()),
         elsewhere,
+        standby: Standby::default(),
+    })
+}
+
+/// Models that judge when others give no verdict.
+fn standby(file: StandbyFile) -> Result<Standby, Failure> {
+    let StandbyFile { llama_guard: llama, prompt_guard: prompt } = file;
+    let there = llama.as_ref().is_some_and(|file| file.remote.is_some())
+        || prompt.as_ref().is_some_and(|file| file.remote.is_some());
+    if there {
+        return Err(Failure::Usage(
+            "standby: what judges in place of others runs here; `remote` cannot stand there"
+                .to_owned(),
+        ));
+    }
+    Ok(Standby {
+        llama_guard: llama_guard(None, llama)?,
+        prompt_guard: prompt_guard(None, prompt)?,
     })
 }
 

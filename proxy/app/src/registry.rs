@@ -1,6 +1,7 @@
 //! Which classifiers run: the only file that names them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use classifiers_batching::{InProcess, VerdictCacheLayer};
@@ -61,6 +62,17 @@ pub(crate) struct Models {
     pub(crate) llama_guard: Option<Llama>,
     /// What judges on other machines, in place of those.
     pub(crate) elsewhere: Elsewhere,
+    /// What judges when others give no verdict, where a policy says so.
+    pub(crate) standby: Standby,
+}
+
+/// Models that judge when others give no verdict.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standby {
+    /// `prompt_guard_local` in a policy.
+    pub(crate) prompt_guard: Option<Model>,
+    /// `llama_guard_local` in a policy.
+    pub(crate) llama_guard: Option<Llama>,
 }
 
 impl Models {
@@ -90,19 +102,46 @@ pub(crate) fn panel(models: &Models, deadline: Duration) -> Result<Panel, Failur
     }
     let mut checks = Vec::new();
     if let Some(model) = &models.prompt_guard {
-        let guard =
-            load(&Model { options: Options { deadline, ..model.options }, ..model.clone() })?;
+        let guard = prompt_here(model, deadline)?;
         checks.push(attacks(guard.id().clone(), guard));
     }
     if let Some(model) = &models.llama_guard {
-        let options = classifiers_llama_guard::Options { deadline, ..model.options.clone() };
-        let guard = load_llama(&Llama { options, ..model.clone() })?;
+        let guard = llama_here(model, deadline)?;
         checks.push(hazards(guard.id().clone(), guard));
     }
     checks.extend(elsewhere(&models.elsewhere, deadline)?);
     checks.extend(starter(models)?);
     checks.extend([triggers, patterns(), code_shield()?]);
-    Ok(Panel::new(checks))
+    Ok(Panel::with_standbys(checks, standbys(models, deadline)?))
+}
+
+/// Who judges when a check gives no verdict and the policy names them: models here, and the embedded classifier.
+fn standbys(models: &Models, deadline: Duration) -> Result<Vec<Check>, Failure> {
+    let mut checks = Vec::new();
+    let named = |name: &str, id: &ClassifierId| ClassifierId::new(name, Arc::clone(&id.revision));
+    if let Some(model) = &models.standby.llama_guard {
+        let guard = llama_here(model, deadline)?;
+        checks.push(hazards(named("llama_guard_local", guard.id()), guard));
+    }
+    if let Some(model) = &models.standby.prompt_guard {
+        let guard = prompt_here(model, deadline)?;
+        checks.push(attacks(named("prompt_guard_local", guard.id()), guard));
+    }
+    if models.judge_attacks() || models.judge_hazards() || models.elsewhere.moderations.is_some() {
+        checks.extend(starter(&Models::default())?);
+    }
+    Ok(checks)
+}
+
+/// Loads a Prompt Guard that answers within `deadline` or not at all.
+fn prompt_here(model: &Model, deadline: Duration) -> Result<PromptGuard, Failure> {
+    load(&Model { options: Options { deadline, ..model.options }, ..model.clone() })
+}
+
+/// Loads a Llama Guard that answers within `deadline` or not at all.
+fn llama_here(model: &Llama, deadline: Duration) -> Result<LlamaGuard, Failure> {
+    let options = classifiers_llama_guard::Options { deadline, ..model.options.clone() };
+    load_llama(&Llama { options, ..model.clone() })
 }
 
 /// The embedded classifier, for what no model judges.

@@ -30,6 +30,7 @@ impl Server {
     /// Gets everything ready; from then on connections are queued.
     pub(crate) async fn start(config: Config) -> Result<Self, Failure> {
         let panel = registry::panel(&config.models, config.policy.timeout())?;
+        stands_by(&config, &panel)?;
         let upstream = Upstream::new(config.target.clone(), config.limits.upstream_time)
             .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
         let journal = Arc::new(open_journal(&config.audit_dir)?);
@@ -65,7 +66,12 @@ impl Server {
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let metrics = Arc::<Metrics>::default();
         let Self { listener, admin, config, journal, upstream, panel, policies, reload } = self;
-        let status = proxy_stack::admin(Arc::clone(&metrics), Arc::clone(&policies), config.limits);
+        let status = proxy_stack::admin(
+            Arc::clone(&metrics),
+            Arc::clone(&policies),
+            config.limits,
+            panel.clone(),
+        );
         let gate = stack(Parts {
             journal: Arc::clone(&journal),
             instance: config.instance,
@@ -97,6 +103,19 @@ impl Server {
             .close()
             .map_err(|error| Failure::environment("the audit log could not be sealed", &error))
     }
+}
+
+/// Whether everyone whom the policy lets judge in another's place is there.
+fn stands_by(config: &Config, panel: &proxy_stack::Panel) -> Result<(), Failure> {
+    let known: Vec<&str> = panel.standbys().iter().map(|check| &*check.id().name).collect();
+    let Some(missing) = config.policy.standbys().find(|name| !known.contains(&&***name)) else {
+        return Ok(());
+    };
+    Err(Failure::Environment(format!(
+        "the policy lets `{missing}` judge instead of another check, and there is none: say `standby: {{ {}: {{ dir: ... \
+         }} }}` in server.yaml, or take it out of the policy's `on_failure`",
+        missing.trim_end_matches("_local")
+    )))
 }
 
 fn open_journal(dir: &Path) -> Result<Journal, Failure> {

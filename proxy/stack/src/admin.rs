@@ -6,12 +6,17 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use tower::util::BoxCloneSyncService;
 
-use crate::{ActivePolicy, Arrival, Gate, Limits, Metrics, ReplyBody};
+use crate::{ActivePolicy, Arrival, Gate, Limits, Metrics, Panel, ReplyBody};
 
 /// `GET /metrics` in the text format of Prometheus; `GET /livez` and `GET /readyz`, which say `ok` as long as the process
 /// serves: it listens only when it is ready.
 #[must_use]
-pub fn admin(metrics: Arc<Metrics>, policies: Arc<ActivePolicy>, limits: Limits) -> Gate {
+pub fn admin(
+    metrics: Arc<Metrics>,
+    policies: Arc<ActivePolicy>,
+    limits: Limits,
+    panel: Panel,
+) -> Gate {
     BoxCloneSyncService::new(tower::service_fn(move |arrival: Arrival| {
         let (status, text) =
             match (arrival.fault, arrival.request.method(), arrival.request.uri().path()) {
@@ -20,7 +25,9 @@ pub fn admin(metrics: Arc<Metrics>, policies: Arc<ActivePolicy>, limits: Limits)
                     (StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned())
                 }
                 (None, _, "/metrics") => {
-                    (StatusCode::OK, metrics.render(&policies.policy(), &limits))
+                    let mut text = metrics.render(&policies.policy(), &limits);
+                    panel.counts().write(&mut text);
+                    (StatusCode::OK, text)
                 }
                 (None, _, "/livez" | "/readyz") => (StatusCode::OK, "ok\n".to_owned()),
                 (None, ..) => (StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n".to_owned()),

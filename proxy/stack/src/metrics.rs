@@ -11,7 +11,7 @@ use crate::guard::bounds;
 /// Upper bounds of the buckets of held bytes.
 const BYTES: [u64; 8] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24];
 /// Upper bounds of the buckets of time that text waits for its verdict, in milliseconds.
-const MILLISECONDS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 2_500, 10_000];
+pub(crate) const MILLISECONDS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 2_500, 10_000];
 
 /// Counters of the guard, shared by all exchanges.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub struct Metrics {
 
 /// Counts of values by size.
 #[derive(Debug)]
-struct Histogram<const N: usize> {
+pub(crate) struct Histogram<const N: usize> {
     buckets: [AtomicU64; N],
     count: AtomicU64,
     sum: AtomicU64,
@@ -44,7 +44,7 @@ impl<const N: usize> Default for Histogram<N> {
 
 impl<const N: usize> Histogram<N> {
     /// Counts `value` into the first bucket of `bounds` that holds it.
-    fn add(&self, value: u64, bounds: &[u64; N]) {
+    pub(crate) fn add(&self, value: u64, bounds: &[u64; N]) {
         let fits = self.buckets.iter().zip(bounds).find(|(_, bound)| value <= **bound);
         if let Some((bucket, _)) = fits {
             bucket.fetch_add(1, Ordering::Relaxed);
@@ -54,25 +54,52 @@ impl<const N: usize> Histogram<N> {
         self.max.fetch_max(value, Ordering::Relaxed);
     }
 
-    /// As Prometheus reads it; `unit` is one of the values in the unit of the metric.
-    fn write(&self, text: &mut String, (name, help): (&str, &str), bounds: &[u64; N], unit: f64) {
+    /// The lines of one set of `labels`; `unit` is one of the values in the unit of the metric.
+    pub(crate) fn write(
+        &self,
+        text: &mut String,
+        (name, labels): (&str, &str),
+        bounds: &[u64; N],
+        unit: f64,
+    ) {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let mut line = |line: String| text.push_str(&(line + "\n"));
-        line(format!("# HELP {name} {help}"));
-        line(format!("# TYPE {name} histogram"));
+        let (comma, all) = match labels {
+            "" => ("", String::new()),
+            labels => (",", format!("{{{labels}}}")),
+        };
         let mut below = 0;
         for (bucket, bound) in self.buckets.iter().zip(bounds) {
             below += get(bucket);
-            line(format!("{name}_bucket{{le=\"{}\"}} {below}", *bound as f64 * unit));
+            let bound = *bound as f64 * unit;
+            line(format!("{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}"));
         }
         let count = get(&self.count).max(below);
-        line(format!("{name}_bucket{{le=\"+Inf\"}} {count}"));
-        line(format!("{name}_sum {}", get(&self.sum) as f64 * unit));
-        line(format!("{name}_count {count}"));
-        line(format!("# HELP {name}_max The largest of them since the start."));
-        line(format!("# TYPE {name}_max gauge"));
-        line(format!("{name}_max {}", get(&self.max) as f64 * unit));
+        line(format!("{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}"));
+        line(format!("{name}_sum{all} {}", get(&self.sum) as f64 * unit));
+        line(format!("{name}_count{all} {count}"));
     }
+
+    /// A histogram without labels, and the largest value beside it.
+    fn write_alone(
+        &self,
+        text: &mut String,
+        (name, help): (&str, &str),
+        bounds: &[u64; N],
+        unit: f64,
+    ) {
+        header(text, name, "histogram", help);
+        self.write(text, (name, ""), bounds, unit);
+        let name = format!("{name}_max");
+        header(text, &name, "gauge", "The largest of them since the start.");
+        let max = self.max.load(Ordering::Relaxed) as f64 * unit;
+        text.push_str(&format!("{name} {max}\n"));
+    }
+}
+
+/// What a metric is, before its lines.
+pub(crate) fn header(text: &mut String, name: &str, kind: &str, help: &str) {
+    text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
 }
 
 impl Metrics {
@@ -93,12 +120,12 @@ impl Metrics {
         let mut text = String::new();
         declare(&mut text, policy, limits);
         let held = ("guard_stream_held_bytes", "The most that a stream held at a time.");
-        self.held.write(&mut text, held, &BYTES, 1.0);
+        self.held.write_alone(&mut text, held, &BYTES, 1.0);
         let waited = (
             "guard_stream_wait_seconds",
             "How long the oldest text of an examination waited for its verdict.",
         );
-        self.waited.write(&mut text, waited, &MILLISECONDS, 0.001);
+        self.waited.write_alone(&mut text, waited, &MILLISECONDS, 0.001);
         text
     }
 }

@@ -3,6 +3,7 @@
 mod check;
 mod clearance;
 mod context;
+mod counts;
 mod language;
 mod layer;
 mod lookup;

@@ -14,6 +14,8 @@ use tower::ServiceExt;
 
 use crate::record::milliseconds;
 
+use super::counts::Counts;
+
 /// From this score on a record says where the strongest finding stands.
 const NOTEWORTHY: f32 = 0.4;
 
@@ -48,6 +50,9 @@ impl Check {
 #[derive(Clone, Debug)]
 pub struct Panel {
     checks: Arc<[Check]>,
+    /// Who judges when a check gives no verdict, where a policy says so.
+    standbys: Arc<[Check]>,
+    counts: Arc<Counts>,
 }
 
 /// What the panel says.
@@ -60,7 +65,31 @@ pub(crate) struct Judgement {
 impl Panel {
     /// A panel of `checks`.
     pub fn new(checks: impl IntoIterator<Item = Check>) -> Self {
-        Self { checks: checks.into_iter().collect() }
+        Self::with_standbys(checks, [])
+    }
+
+    /// A panel of `checks`, in whose place `standbys` judge when a policy says so.
+    pub fn with_standbys(
+        checks: impl IntoIterator<Item = Check>,
+        standbys: impl IntoIterator<Item = Check>,
+    ) -> Self {
+        let (checks, standbys): (Arc<[Check]>, Arc<[Check]>) =
+            (checks.into_iter().collect(), standbys.into_iter().collect());
+        let names = |checks: &[Check]| -> Vec<Arc<str>> {
+            checks.iter().map(|check| Arc::clone(&check.id.name)).collect()
+        };
+        let counts = Arc::new(Counts::new(&names(&checks), &names(&standbys)));
+        Self { checks, standbys, counts }
+    }
+
+    /// Who may judge in another's place.
+    #[must_use]
+    pub fn standbys(&self) -> &[Check] {
+        &self.standbys
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Which classifiers are on it.
@@ -80,18 +109,66 @@ impl Panel {
 
     /// The same, with what goes into the record.
     pub(crate) async fn ask(&self, passages: &[Passage], policy: &Policy, keep: Keep) -> Judgement {
-        let timeout = policy.timeout();
-        let answers = join_all(self.checks.iter().map(|check| check.ask(passages, timeout))).await;
+        let answers =
+            join_all(self.checks.iter().map(|check| self.ask_down(check, passages, policy))).await;
         let mut judgement = Judgement::default();
         if self.checks.is_empty() {
             let failed = Failed { check: "panel".into(), reason: "no classifier is configured" };
             judgement.evidence.failures = failed.everywhere(passages);
         }
         let asked = Asked { passages, policy, keep };
-        for answer in answers {
+        for answer in answers.into_iter().flatten() {
             answer.add_to(&mut judgement, &asked);
         }
         judgement
+    }
+}
+
+impl Panel {
+    /// Asks `check`, and about what it gives no verdict on those whom `policy` names in its place, one after another.
+    async fn ask_down<'a>(
+        &'a self,
+        check: &'a Check,
+        passages: &[Passage],
+        policy: &Policy,
+    ) -> Vec<Answer<'a>> {
+        let all: Vec<usize> = (0..passages.len()).collect();
+        let mut answers = vec![self.count(check.ask(passages, all, policy.timeout()).await)];
+        for (rung, name) in policy.instead_of(&check.id.name).iter().enumerate() {
+            let Some(last) = answers.last_mut() else { break };
+            let left = last.without_verdict();
+            let standby = self.standbys.iter().find(|standby| *standby.id.name == **name);
+            let Some(standby) = standby.filter(|_| !left.is_empty()) else { continue };
+            let asked = left.len();
+            last.hand_over();
+            let mut answer = self.count(standby.ask(passages, left, policy.timeout()).await);
+            answer.rung = Some((in_place_of(&check.id.name), rung + 1));
+            let judged = asked - answer.without_verdict().len();
+            self.counts.degraded(&check.id.name, name, judged);
+            answers.push(answer);
+        }
+        // Who has left everything to others has said nothing.
+        answers.retain(|answer| !answer.verdicts.is_empty() || passages.is_empty());
+        answers
+    }
+
+    fn count<'a>(&self, answer: Answer<'a>) -> Answer<'a> {
+        let name = &answer.check.id.name;
+        self.counts.asked(name, answer.verdicts.len(), answer.elapsed);
+        for error in answer.verdicts.iter().filter_map(|(_, verdict)| verdict.as_ref().err()) {
+            self.counts.failed(name, error);
+        }
+        answer
+    }
+}
+
+/// How the record says in whose place a check judges: a measure with the number of the rung.
+fn in_place_of(check: &str) -> &'static str {
+    match check {
+        "llama_guard" => "in_place_of_llama_guard",
+        "prompt_guard" => "in_place_of_prompt_guard",
+        "moderations" => "in_place_of_moderations",
+        _ => "in_place_of_another",
     }
 }
 
@@ -112,21 +189,36 @@ struct Asked<'a> {
 }
 
 impl Check {
-    async fn ask(&self, passages: &[Passage], timeout: Duration) -> Answer<'_> {
+    /// Asks about those of `passages` that `which` names.
+    async fn ask(&self, passages: &[Passage], which: Vec<usize>, timeout: Duration) -> Answer<'_> {
         let started = Instant::now();
-        let asked = passages.iter().map(|passage| self.service.clone().oneshot(passage.clone()));
+        let asked = which.iter().filter_map(|at| passages.get(*at));
+        let asked = asked.map(|passage| self.service.clone().oneshot(passage.clone()));
         let verdicts = tokio::time::timeout(timeout, join_all(asked))
             .await
-            .unwrap_or_else(|_| vec![Err(ClassifyError::Timeout(timeout)); passages.len()]);
-        Answer { check: self, verdicts, elapsed: started.elapsed() }
+            .unwrap_or_else(|_| vec![Err(ClassifyError::Timeout(timeout)); which.len()]);
+        let verdicts = which.into_iter().zip(verdicts.into_iter().map(checked)).collect();
+        Answer { check: self, verdicts, elapsed: started.elapsed(), rung: None }
     }
 }
 
 /// What one check said about each passage.
 struct Answer<'a> {
     check: &'a Check,
-    verdicts: Vec<Result<Assessment, ClassifyError>>,
+    /// By the number of the passage.
+    verdicts: Vec<(usize, Result<Assessment, ClassifyError>)>,
     elapsed: Duration,
+    /// In whose place it was asked, and how many were asked before.
+    rung: Option<(&'static str, usize)>,
+}
+
+/// A score that is none makes no verdict.
+fn checked(verdict: Result<Assessment, ClassifyError>) -> Result<Assessment, ClassifyError> {
+    let said = verdict?;
+    if said.findings.iter().all(|finding| (0.0..=1.0).contains(&finding.score)) {
+        return Ok(said);
+    }
+    Err(ClassifyError::Failed("a score is not between 0 and 1".to_owned()))
 }
 
 /// The strongest finding of each direction and category.
@@ -176,19 +268,29 @@ struct Found {
 }
 
 impl Answer<'_> {
+    /// The passages that it says nothing about.
+    fn without_verdict(&self) -> Vec<usize> {
+        self.verdicts.iter().filter(|(_, verdict)| verdict.is_err()).map(|(at, _)| *at).collect()
+    }
+
+    /// Leaves what it says nothing about to others.
+    fn hand_over(&mut self) {
+        self.verdicts.retain(|(_, verdict)| verdict.is_ok());
+    }
+
     fn add_to(self, judgement: &mut Judgement, asked: &Asked<'_>) {
         let mut found = Found::default();
         let mut status = CheckStatus::Ok;
-        for (index, (passage, verdict)) in asked.passages.iter().zip(&self.verdicts).enumerate() {
-            let tallied = match verdict {
-                Ok(assessment) => self.tally(assessment, (index, passage), asked, &mut found),
-                Err(error) => Err(error.clone()),
-            };
-            if let Err(error) = tallied {
-                status = status_of(&error);
-                let failed =
-                    Failed { check: Arc::clone(&self.check.id.name), reason: error.reason() };
-                failed.add_to(judgement, passage.origin.direction);
+        for (index, verdict) in &self.verdicts {
+            let Some(passage) = asked.passages.get(*index) else { continue };
+            match verdict {
+                Ok(assessment) => self.tally(assessment, (*index, passage), asked, &mut found),
+                Err(error) => {
+                    status = status_of(error);
+                    let failed =
+                        Failed { check: Arc::clone(&self.check.id.name), reason: error.reason() };
+                    failed.add_to(judgement, passage.origin.direction);
+                }
             }
         }
         judgement.checks.push(self.record(status, &found, asked.passages));
@@ -203,15 +305,12 @@ impl Answer<'_> {
         (index, passage): (usize, &Passage),
         asked: &Asked<'_>,
         found: &mut Found,
-    ) -> Result<(), ClassifyError> {
+    ) {
         let Origin { role, direction, .. } = passage.origin;
         if assessment.measures_more_than(&found.measures) {
             found.measures.clone_from(&assessment.measures);
         }
         for Finding { category, score, span } in &assessment.findings {
-            if !(0.0..=1.0).contains(score) {
-                return Err(ClassifyError::Failed("a score is not between 0 and 1".to_owned()));
-            }
             if !applies(*category, role, &self.check.id.name) {
                 continue;
             }
@@ -225,7 +324,6 @@ impl Answer<'_> {
             }
             found.strongest.add(direction, *category, best);
         }
-        Ok(())
     }
 
     /// What is evidence of the strongest findings.
@@ -240,6 +338,12 @@ impl Answer<'_> {
             let passage = asked.passages.get(best.passage).filter(|_| counts)?;
             Some(self.observation(direction, category, best, &passage.origin.at))
         })
+    }
+
+    /// In whose place it judges, and what it measured.
+    fn measures(&self, found: &Found) -> impl Iterator<Item = (&'static str, f32)> {
+        let rung = self.rung.map(|(name, rung)| (name, rung as f32));
+        rung.into_iter().chain(found.measures.iter().copied())
     }
 
     fn observation(
@@ -295,11 +399,11 @@ impl Answer<'_> {
             revision: String::from(&*self.check.id.revision).into(),
             status,
             ms: milliseconds(self.elapsed),
-            passages: u32::try_from(passages.len()).unwrap_or(u32::MAX),
+            passages: u32::try_from(self.verdicts.len()).unwrap_or(u32::MAX),
             scores,
             tools,
             dialogue,
-            measures: found.measures.iter().map(|(n, value)| ((*n).into(), *value)).collect(),
+            measures: self.measures(found).map(|(name, value)| (name.into(), value)).collect(),
             at: noteworthy
                 .map(|noted| (noted.category.name().into(), noted.at.to_owned().into()))
                 .collect(),

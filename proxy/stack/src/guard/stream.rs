@@ -64,7 +64,7 @@ fn settings(policy: &policies::Policy) -> Settings {
 
 /// What a stream under `policy` is held back at most.
 pub(crate) fn bounds(policy: &policies::Policy) -> Bounds {
-    settings(policy).bounds(policy.timeout())
+    settings(policy).bounds(policy.patience())
 }
 
 /// A verdict on its way. Boxed: it is kept between the polls of everything else.
