@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params_from_iter};
 
 use crate::error::IndexError;
-use crate::found::{Bar, Distribution, Facet, Scores, Timeline};
+use crate::found::{Bar, Distribution, Facet, Latency, Quantiles, Scores, Timeline};
 use crate::index::Index;
 use crate::lists::time;
 use crate::packed;
@@ -48,6 +48,20 @@ impl Index {
     pub fn scores(&self, query: &Query, limit: usize) -> Result<Scores, IndexError> {
         let selected = Selected::of(query, Timestamp::now());
         self.read(|sql| scores(sql, &selected, limit))
+    }
+
+    /// Where the time of the newest `limit` decisions went that `query` means and that a policy was asked about. `None`
+    /// if there are none.
+    ///
+    /// # Errors
+    /// As [`Index::facets`].
+    pub fn latency(&self, query: &Query, limit: usize) -> Result<Option<Latency>, IndexError> {
+        let mut selected = Selected::of(query, Timestamp::now());
+        selected.and("decisions.action IS NOT NULL AND decisions.total IS NOT NULL", []);
+        let [total, guard, mut upstream] = self.read(|sql| times(sql, &selected, limit))?;
+        upstream.retain(|ms| *ms > 0.0);
+        let all = quantiles(total).zip(quantiles(guard));
+        Ok(all.map(|(total, guard)| Latency { total, guard, upstream: quantiles(upstream) }))
     }
 }
 
@@ -167,6 +181,36 @@ fn scores(sql: &Connection, selected: &Selected, limit: usize) -> rusqlite::Resu
         Distribution { classifier: name(classifier), category: name(category), direction, counts }
     });
     Ok(Scores { decisions, more, distributions: distributions.collect() })
+}
+
+/// Total, guard and upstream of each decision.
+fn times(
+    sql: &Connection,
+    selected: &Selected,
+    limit: usize,
+) -> rusqlite::Result<[Vec<f32>; 3]> {
+    let Selected { from, filter, values } = selected;
+    let text = format!(
+        "SELECT decisions.total, decisions.guard, decisions.upstream FROM {from} WHERE {filter}
+         ORDER BY decisions.seq DESC LIMIT {limit}"
+    );
+    let mut statement = sql.prepare_cached(&text)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut times: [Vec<f32>; 3] = Default::default();
+    while let Some(row) = rows.next()? {
+        for (column, times) in times.iter_mut().enumerate() {
+            times.extend(row.get::<_, Option<f32>>(column)?);
+        }
+    }
+    Ok(times)
+}
+
+fn quantiles(mut times: Vec<f32>) -> Option<Quantiles> {
+    times.sort_unstable_by(f32::total_cmp);
+    let count = times.len();
+    // The nearest rank: a time that was measured.
+    let at = |percent: usize| times.get((count * percent).div_ceil(100).max(1) - 1).copied();
+    Some(Quantiles { p50: at(50)?, p95: at(95)?, p99: at(99)?, max: times.last().copied()? })
 }
 
 fn names(sql: &Connection) -> rusqlite::Result<BTreeMap<u16, String>> {

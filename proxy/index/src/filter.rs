@@ -127,6 +127,7 @@ fn named(name: &str, value: &[(char, bool)], at: usize) -> Result<Test, FilterEr
     match name {
         "since" => Ok(Test::Since(moment(&text, place)?)),
         "until" => Ok(Test::Until(moment(&text, place)?)),
+        "sample" => share(&text, place),
         "text" => Ok(Test::Text(words_of_text(&Word { at: place, chars: rest.to_vec() })?)),
         "score" => Err(error(at, "write `score>0.8`, or `score.hate>=0.5` for one category")),
         _ => match Field::by_name(name) {
@@ -138,7 +139,7 @@ fn named(name: &str, value: &[(char, bool)], at: usize) -> Result<Test, FilterEr
 
 fn unknown(name: &str, at: usize) -> FilterError {
     let mut names: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
-    names.extend(["since", "until", "text", "score"]);
+    names.extend(["since", "until", "text", "score", "sample"]);
     error(at, format!("there is no field `{name}`; there are {}", names.join(", ")))
 }
 
@@ -174,6 +175,14 @@ fn score(name: &str, sign: char, rest: &str, at: usize) -> Result<Test, FilterEr
     match number.parse::<f32>() {
         Ok(than) if (0.0..=1.0).contains(&than) => Ok(Test::Score { category, order, than }),
         _ => Err(error(at, "a score is compared with a number from 0 to 1, as in `score>0.8`")),
+    }
+}
+
+fn share(text: &str, at: usize) -> Result<Test, FilterError> {
+    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+    match percent {
+        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Test::Sample(percent)),
+        _ => Err(error(at, "a sample is a share such as 10% or 0.5%")),
     }
 }
 
@@ -231,6 +240,7 @@ fn print_test(test: &Test, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let category = category.as_deref().map(|name| format!(".{name}")).unwrap_or_default();
             write!(f, "score{category}{}{than}", order.sign())
         }
+        Test::Sample(share) => write!(f, "sample:{share}%"),
         Test::Since(moment) => write!(f, "since:{}", Shown(*moment)),
         Test::Until(moment) => write!(f, "until:{}", Shown(*moment)),
         Test::Text(text) => write!(f, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),

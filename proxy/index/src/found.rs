@@ -186,6 +186,30 @@ pub struct Scores {
     pub distributions: Vec<Distribution>,
 }
 
+/// How times are distributed, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// Half are not longer.
+    pub p50: f32,
+    /// 95 of 100 are not longer.
+    pub p95: f32,
+    /// 99 of 100 are not longer.
+    pub p99: f32,
+    /// The longest.
+    pub max: f32,
+}
+
+/// Where the time of decisions went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Latency {
+    /// From acceptance to the record.
+    pub total: Quantiles,
+    /// Checking, request and answer together.
+    pub guard: Quantiles,
+    /// Waiting for the upstream, of those that asked it.
+    pub upstream: Option<Quantiles>,
+}
+
 /// Whether reviewers agree.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Agreement {

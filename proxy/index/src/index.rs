@@ -114,6 +114,10 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
         let of = packed::each_score(scores).filter(|score| i64::from(score.category) == category);
         Ok(of.map(|score| f64::from(f32::from(score.units) / packed::UNITS)).reduce(f64::max))
     })?;
+    connection.create_scalar_function("share_of", 1, pure, |context| {
+        let ValueRef::Blob(id) = context.get_raw(0) else { return Ok(None) };
+        Ok(packed::share(id))
+    })?;
     Ok(connection)
 }
 

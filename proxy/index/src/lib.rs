@@ -26,7 +26,7 @@ pub use error::IndexError;
 pub use filter::FilterError;
 pub use follow::Following;
 pub use found::{
-    Act, Agreement, Bar, Detail, Distribution, Facet, Listed, Progress, Reveal, Review, Row,
+    Act, Agreement, Bar, Detail, Distribution, Facet, Latency, Listed, Progress, Quantiles, Reveal, Review, Row,
     Scores, Timeline, View,
 };
 pub use index::{FILE, Index};

@@ -60,3 +60,9 @@ pub(crate) fn each_place(bytes: &[u8]) -> impl Iterator<Item = Place> {
 pub(crate) fn id(text: &str) -> Vec<u8> {
     text.parse::<Uuid>().map(|id| id.as_bytes().to_vec()).unwrap_or_default()
 }
+
+/// Where an id stands among all, from 0 to 1: its end is random.
+pub(crate) fn share(id: &[u8]) -> Option<f64> {
+    let end = id.last_chunk::<4>()?;
+    Some(f64::from(u32::from_be_bytes(*end)) / 2f64.powi(32))
+}

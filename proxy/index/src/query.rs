@@ -45,6 +45,8 @@ pub enum Test {
         /// With what.
         than: f32,
     },
+    /// It is in a fixed random sample of so many percent of all decisions. A larger sample has those of a smaller one.
+    Sample(f64),
     /// It was decided at that time or later.
     Since(Moment),
     /// It was decided before that time.

@@ -109,6 +109,21 @@ impl Index {
         })
     }
 
+    /// About how many decisions a verdict of `reviewer` stands that was given at `since` or later.
+    ///
+    /// # Errors
+    /// As [`Index::reviews`].
+    pub fn said_since(&self, reviewer: &str, since: Timestamp) -> Result<u64, IndexError> {
+        self.read(|sql| {
+            let text = "SELECT count(DISTINCT decision) FROM reviews
+                WHERE reviewer = ? AND time >= ? AND stands AND verdict IS NOT NULL";
+            let count: i64 = sql
+                .prepare_cached(text)?
+                .query_row(params![reviewer, since.as_millisecond()], |row| row.get(0))?;
+            Ok(count.cast_unsigned())
+        })
+    }
+
     /// Whether the first two reviewers of a decision agree, over those that `query` means.
     ///
     /// # Errors

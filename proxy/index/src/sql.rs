@@ -91,6 +91,9 @@ impl Selected {
                 ),
                 vec![category.clone().into(), f64::from(*than).into()],
             ),
+            Test::Sample(share) => {
+                ("share_of(decisions.id) < ?".into(), vec![(*share / 100.0).into()])
+            }
             Test::Since(moment) => {
                 ("time >= ?".into(), vec![moment.resolve(now).as_millisecond().into()])
             }

@@ -75,6 +75,7 @@ fn test() -> impl Strategy<Value = Test> {
         (0_i64..1 << 40)
             .prop_map(|ms| Test::Since(Moment::At(jiff::Timestamp::from_millisecond(ms).unwrap()))),
         (1_i64..1 << 20).prop_map(|s| Test::Until(Moment::Ago(jiff::SignedDuration::from_secs(s)))),
+        (0_u16..=1_000).prop_map(|share| Test::Sample(f64::from(share) / 10.0)),
         "[^\0]{0,8}[a-z][^\0]{0,8}".prop_map(Test::Text),
     ]
 }
