@@ -35,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy-dialects", &["classifiers-core"]),
     ("proxy-stream", &["classifiers-core", "proxy-dialects"]),
     ("proxy-audit", &[]),
+    ("proxy-index", &["proxy-audit"]),
     (
         "proxy-stack",
         &["classifiers-core", "policies", "proxy-audit", "proxy-dialects", "proxy-stream"],
@@ -68,6 +69,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("candle-core", "classifiers-llama-guard"),
     ("candle-nn", "classifiers-llama-guard"),
     ("ort", "classifiers-prompt-guard"),
+    ("rusqlite", "proxy-index"),
     ("serde-saphyr", "policies"),
 ];
 

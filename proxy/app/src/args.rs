@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::commands::calibrate::CalibrateArgs;
 use crate::commands::canary::CanaryArgs;
 use crate::commands::check::CheckArgs;
+use crate::commands::console::ConsoleArgs;
 use crate::commands::diff::DiffArgs;
 use crate::commands::eval::EvalArgs;
 use crate::commands::explain::ExplainArgs;
@@ -89,6 +90,8 @@ pub(crate) enum Command {
     VerifyRemote(Box<VerifyRemoteArgs>),
     /// Look into the audit log
     Audit(AuditArgs),
+    /// Look into the audit log with a browser, and say who may
+    Console(ConsoleArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,6 +115,9 @@ pub(crate) struct ServeArgs {
     /// Where to serve /metrics, /livez and /readyz; nowhere unless said
     #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_ADMIN")]
     pub(crate) admin: Option<SocketAddr>,
+    /// Where to serve the review page; nowhere unless said. `portcullis console add-user` says who may log in
+    #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_CONSOLE")]
+    pub(crate) console: Option<SocketAddr>,
     /// A policy file, or one that comes with the program (see `policy --list`) [default: default]
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) policy: Option<String>,

@@ -14,6 +14,7 @@ use proxy_stack::{KeyNames, Limits, Target};
 use serde::Deserialize;
 
 use crate::args::{ModelArgs, ModelsArgs, ServeArgs, VerifyRemoteArgs};
+use crate::console::{self, Settings};
 use crate::elsewhere::{Elsewhere, ElsewhereArgs, RemoteFile};
 use crate::failure::Failure;
 use crate::registry::{Llama, Model, Models, Standby};
@@ -34,6 +35,8 @@ struct File {
     listen: Option<SocketAddr>,
     /// Where metrics and health are served.
     admin: Option<SocketAddr>,
+    /// The review page.
+    console: Option<ConsoleFile>,
     upstream: Option<UpstreamFile>,
     policy: Option<String>,
     prompt_guard: Option<PromptGuardFile>,
@@ -122,6 +125,20 @@ struct AuditFile {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ConsoleFile {
+    listen: Option<SocketAddr>,
+    /// Names that browsers call it by, with a port where that is not the usual one.
+    #[serde(default)]
+    hosts: Vec<String>,
+    users: Option<PathBuf>,
+    tls: Option<TlsFile>,
+    /// Something before it speaks TLS with browsers.
+    #[serde(default)]
+    behind_tls: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TlsFile {
     cert_file: PathBuf,
     key_file: PathBuf,
@@ -145,8 +162,12 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where metrics and health are served, if they are.
     pub(crate) admin: Option<SocketAddr>,
+    /// How the review page is served, if it is.
+    pub(crate) console: Option<Settings>,
     pub(crate) target: Target,
     pub(crate) policy: Policy,
+    /// A file, or one that comes with the program.
+    pub(crate) policy_name: String,
     /// Where the policy comes from, if it is watched: not where it comes with the program.
     pub(crate) policy_file: Option<PathBuf>,
     /// The models that judge beside what comes with the program.
@@ -188,20 +209,20 @@ impl Config {
         )?;
         models.standby = standby;
         let name = args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY);
+        let audit_dir =
+            args.audit_dir.clone().or(file.audit.dir).unwrap_or_else(|| AUDIT_DIR.into());
         Ok(Self {
+            console: console(args.console, file.console, &audit_dir),
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
             admin: args.admin.or(file.admin),
             target,
             policy: tested_policy(name)?,
+            policy_name: name.to_owned(),
             policy_file: library::by_name(name).is_none().then(|| name.into()),
             models,
             keys: key_names(file.keys)?,
-            audit_dir: args
-                .audit_dir
-                .clone()
-                .or(file.audit.dir)
-                .unwrap_or_else(|| AUDIT_DIR.into()),
-            tls: file.tls.map(|tls| Tls { cert_file: tls.cert_file, key_file: tls.key_file }),
+            audit_dir,
+            tls: file.tls.map(Tls::from),
             instance: file
                 .instance
                 .or_else(host_name)
@@ -268,6 +289,30 @@ impl VerifyRemoteArgs {
         let folders = (prompt_guard.clone(), llama_guard.clone());
         let files = (file.prompt_guard, file.llama_guard, file.moderations);
         Ok(models(folders, files, elsewhere)?.elsewhere)
+    }
+}
+
+/// How the review page is served: where the argument says, with the file's settings.
+fn console(
+    listen: Option<SocketAddr>,
+    file: Option<ConsoleFile>,
+    audit_dir: &Path,
+) -> Option<Settings> {
+    let Some(file) = file else { return listen.map(|listen| Settings::new(listen, audit_dir)) };
+    let listen = listen.or(file.listen).unwrap_or(console::LISTEN);
+    let base = Settings::new(listen, audit_dir);
+    Some(Settings {
+        hosts: file.hosts,
+        users: file.users.unwrap_or(base.users),
+        tls: file.tls.map(Tls::from),
+        behind_tls: file.behind_tls,
+        listen,
+    })
+}
+
+impl From<TlsFile> for Tls {
+    fn from(file: TlsFile) -> Self {
+        Self { cert_file: file.cert_file, key_file: file.key_file }
     }
 }
 

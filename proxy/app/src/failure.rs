@@ -37,6 +37,15 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SaidNo => f.write_str("not as it should be"),
+            Self::Usage(message) | Self::Environment(message) => f.write_str(message),
+        }
+    }
+}
+
 /// An error and everything that led to it, in one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();

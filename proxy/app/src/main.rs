@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod config;
+mod console;
 mod demo;
 mod elsewhere;
 mod failure;
@@ -11,7 +12,6 @@ mod logging;
 mod registry;
 mod reload;
 mod remote;
-mod replay;
 mod server;
 
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ use args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    logging::start(args.log, matches!(args.command, Command::Serve(_)));
+    logging::start(args.log, matches!(args.command, Command::Serve(_) | Command::Console(_)));
     let result = match args.command {
         Command::Serve(args) => commands::serve::run(&args),
         Command::Demo(args) => demo::run(&args),
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::VerifyModel(args) => commands::verify_model::run(&args),
         Command::VerifyRemote(args) => commands::verify_remote::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
+        Command::Console(args) => commands::console::run(&args),
     };
     result.unwrap_or_else(|failure| failure.report())
 }

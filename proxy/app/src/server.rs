@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use policies::ClassifierCalibration;
 use proxy_audit::{Journal, Options};
+use proxy_console::Rules;
 use proxy_stack::{ActivePolicy, Metrics, Parts, Upstream, stack};
 
 use crate::config::Config;
+use crate::console::{Served, Shown, document};
 use crate::failure::Failure;
 use crate::listener::Listener;
 use crate::registry;
@@ -18,6 +21,7 @@ use crate::reload::Reload;
 pub(crate) struct Server {
     listener: Listener,
     admin: Option<Listener>,
+    console: Option<Served>,
     config: Config,
     journal: Arc<Journal>,
     upstream: Upstream,
@@ -40,10 +44,17 @@ impl Server {
             None => None,
         };
         let calibrations = registry::calibrations(&panel)?;
-        let policies = Arc::new(ActivePolicy::new(config.policy.clone(), calibrations));
+        let policies = Arc::new(ActivePolicy::new(config.policy.clone(), calibrations.clone()));
+        let console = match &config.console {
+            Some(settings) => {
+                let shown = shown(&config, &journal, &policies, calibrations);
+                Some(Served::start(settings, shown).await?)
+            }
+            None => None,
+        };
         let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
         let reload = config.policy_file.as_ref().map(watch).transpose()?;
-        Ok(Self { listener, admin, config, journal, upstream, panel, policies, reload })
+        Ok(Self { listener, admin, console, config, journal, upstream, panel, policies, reload })
     }
 
     /// Where it listens.
@@ -56,6 +67,11 @@ impl Server {
         self.admin.as_ref().map(Listener::address).transpose()
     }
 
+    /// Where the review page is served, if it is.
+    pub(crate) fn console_address(&self) -> Result<Option<SocketAddr>, Failure> {
+        self.console.as_ref().map(Served::address).transpose()
+    }
+
     /// Which classifiers judge, for the log.
     pub(crate) fn classifiers(&self) -> String {
         let names = self.panel.checks().iter().map(|check| check.id().to_string());
@@ -65,7 +81,8 @@ impl Server {
     /// Serves until `stop`; returns when every answer has left and the audit log is sealed.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let metrics = Arc::<Metrics>::default();
-        let Self { listener, admin, config, journal, upstream, panel, policies, reload } = self;
+        let Self { listener, admin, console, config, journal, upstream, panel, policies, reload } =
+            self;
         let status = proxy_stack::admin(
             Arc::clone(&metrics),
             Arc::clone(&policies),
@@ -88,6 +105,12 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
+        let console = async {
+            match console {
+                Some(console) => console.serve(std::future::pending()).await,
+                None => std::future::pending().await,
+            }
+        };
         let watch = async {
             match reload {
                 Some(reload) => reload.run().await,
@@ -98,6 +121,7 @@ impl Server {
             () = listener.serve(gate, stop, config.drain) => {}
             () = watch => {}
             () = admin => {}
+            () = console => {}
         }
         journal
             .close()
@@ -116,6 +140,18 @@ fn stands_by(config: &Config, panel: &proxy_stack::Panel) -> Result<(), Failure>
          }} }}` in server.yaml, or take it out of the policy's `on_failure`",
         missing.trim_end_matches("_local")
     )))
+}
+
+/// What the review page shows of a running guard.
+fn shown(
+    config: &Config,
+    journal: &Arc<Journal>,
+    policies: &Arc<ActivePolicy>,
+    calibrations: Vec<ClassifierCalibration>,
+) -> Shown {
+    let policies = Arc::clone(policies);
+    let rules = Rules::new(move || policies.policy(), document(&config.policy_name), calibrations);
+    Shown { audit_dir: config.audit_dir.clone(), journal: Some(Arc::clone(journal)), rules }
 }
 
 fn open_journal(dir: &Path) -> Result<Journal, Failure> {

@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::examined::Examined;
 use crate::fault::Problem;
 use crate::line::{self, Digest};
+use crate::people::{Acted, Revealed, Reviewed};
 use crate::record::{Closed, Opened, Released, Text};
 use crate::render;
 use crate::words::StartReason;
@@ -33,12 +35,20 @@ pub enum Record {
     Opened(Opened),
     /// Part of a streamed answer was let go.
     Released(Released),
+    /// What is kept of the texts of a request and its answer.
+    Examined(Box<Examined>),
     /// A request has ended, with a decision.
     Closed(Box<Closed>),
     /// A request that was open when the process died.
     Abandoned(Abandoned),
     /// The journal was closed in order.
     Sealed(Sealed),
+    /// Somebody has said what decisions are worth.
+    Reviewed(Reviewed),
+    /// Somebody was shown kept text.
+    Revealed(Revealed),
+    /// Somebody did something else.
+    Acted(Acted),
     /// A kind of a newer version.
     Unknown {
         /// The field `kind`.
@@ -101,9 +111,13 @@ impl Entry {
             "started" => serde_json::from_slice(line).map(Record::Started),
             "opened" => serde_json::from_slice(line).map(Record::Opened),
             "released" => serde_json::from_slice(line).map(Record::Released),
+            "examined" => serde_json::from_slice(line).map(Record::Examined),
             "closed" => serde_json::from_slice(line).map(Record::Closed),
             "abandoned" => serde_json::from_slice(line).map(Record::Abandoned),
             "sealed" => serde_json::from_slice(line).map(Record::Sealed),
+            "reviewed" => serde_json::from_slice(line).map(Record::Reviewed),
+            "revealed" => serde_json::from_slice(line).map(Record::Revealed),
+            "acted" => serde_json::from_slice(line).map(Record::Acted),
             _ => Ok(Record::Unknown { kind: kind.into_owned() }),
         };
         let record = record.map_err(unreadable)?;
@@ -120,9 +134,13 @@ impl Entry {
             Record::Started(record) => Body::Own(Own::Started(record)),
             Record::Opened(record) => Body::Opened(record),
             Record::Released(record) => Body::Released(record),
+            Record::Examined(record) => Body::Own(Own::Examined(record)),
             Record::Closed(record) => Body::Closed(record),
             Record::Abandoned(record) => Body::Own(Own::Abandoned(record)),
             Record::Sealed(record) => Body::Own(Own::Sealed(record)),
+            Record::Reviewed(record) => Body::Own(Own::Reviewed(record)),
+            Record::Revealed(record) => Body::Own(Own::Revealed(record)),
+            Record::Acted(record) => Body::Own(Own::Acted(record)),
             Record::Unknown { kind } => {
                 return serde_json::json!({ "seq": self.seq, "kind": kind }).to_string();
             }
@@ -141,13 +159,17 @@ pub(crate) enum Body<'a> {
     Own(Own<'a>),
 }
 
-/// The journal's own records, behind their `kind`.
+/// The journal's own records and those of people, behind their `kind`.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Own<'a> {
     Started(&'a Started),
     Abandoned(&'a Abandoned),
     Sealed(&'a Sealed),
+    Examined(&'a Examined),
+    Reviewed(&'a Reviewed),
+    Revealed(&'a Revealed),
+    Acted(&'a Acted),
 }
 
 impl Body<'_> {

@@ -20,6 +20,37 @@ pub fn tail(dir: &Path, count: u64) -> Result<Vec<Entry>, ReadError> {
     Follower::last(dir, count)?.collect()
 }
 
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The number of its segment's first record.
+    pub segment: u64,
+    /// Its first byte in the segment.
+    pub offset: u64,
+}
+
+impl Place {
+    /// Before every record.
+    pub const START: Self = Self { segment: 0, offset: 0 };
+
+    /// The record that stands here in the journal in `dir`. Its own hash is checked.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`] if its segment cannot be read (it may have been removed), [`ReadError::Damaged`] if there is
+    /// no sound record here.
+    pub fn read(self, dir: &Path) -> Result<Entry, ReadError> {
+        let segment = segment::name(self.segment);
+        let mut follower = Follower::at(RealDisk::new(dir), segment.clone(), self.offset);
+        match follower.line()? {
+            Some(line) => line.map_err(|fault| ReadError::Damaged(Box::new(fault))),
+            None => {
+                let gone = io::Error::new(io::ErrorKind::UnexpectedEof, "no record stands there");
+                Err(ReadError::Io { path: dir.join(segment), source: gone })
+            }
+        }
+    }
+}
+
 /// Reads records one after the other, over all segments.
 ///
 /// As an iterator it yields `None` when it has caught up with the writer; asked again later, it goes
@@ -32,6 +63,8 @@ pub struct Follower {
     /// Where the next line begins.
     offset: u64,
     lines: Option<Lines>,
+    /// Where the last record that was returned stands.
+    last: Place,
     /// A later segment, once it was seen: nothing is added to this one any more.
     next_segment: Option<String>,
 }
@@ -73,8 +106,35 @@ impl Follower {
         }
     }
 
+    /// Goes on at `place`, where a record begins or will begin.
+    ///
+    /// # Errors
+    /// As [`Follower::first`].
+    pub fn from(dir: &Path, place: Place) -> Result<Self, ReadError> {
+        if place == Place::START {
+            return Self::first(dir);
+        }
+        Ok(Self::at(RealDisk::new(dir), segment::name(place.segment), place.offset))
+    }
+
+    /// Where the next record stands or will stand, unless it begins a later segment.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let segment = segment::first(&self.segment).unwrap_or_default();
+        Place { segment, offset: self.offset }
+    }
+
+    /// The next record and where it stands, or `None` if the writer has not finished one yet.
+    ///
+    /// # Errors
+    /// A line that is not sound, or a file that cannot be read.
+    pub fn next_placed(&mut self) -> Result<Option<(Place, Entry)>, ReadError> {
+        let Some(entry) = self.advance()? else { return Ok(None) };
+        Ok(Some((self.last, entry)))
+    }
+
     fn at(disk: RealDisk, segment: String, offset: u64) -> Self {
-        Self { disk, segment, offset, lines: None, next_segment: None }
+        Self { disk, segment, offset, lines: None, last: Place::START, next_segment: None }
     }
 
     /// The next record, or `None` if the writer has not finished one yet.
@@ -117,6 +177,7 @@ impl Follower {
             Piece::Torn(_) | Piece::TooLong | Piece::End => return Ok(None),
         };
         let offset = self.offset;
+        self.last = self.place();
         self.offset += length;
         self.lines = Some(lines);
         let (segment, line, seq) = (self.segment.clone(), None, None);

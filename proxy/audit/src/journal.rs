@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::disk::{Disk, RealDisk};
-use crate::entry::Body;
+use crate::entry::{Body, Own};
 use crate::error::JournalError;
+use crate::examined::Examined;
 use crate::line::{FRAME_BYTES, LINE_BYTES};
+use crate::people::{Acted, Revealed, Reviewed};
 use crate::queue::{Shared, Step};
 use crate::receipt::{Promise, Receipt};
 use crate::record::{Closed, Opened, Released};
@@ -113,9 +115,30 @@ impl Journal {
         self.append(&Body::Released(released), Step::Release(released.id))
     }
 
+    /// Appends what is kept of the texts of a request that is open. Refusals come through the receipt.
+    pub fn append_examined(&self, examined: &Examined) -> Receipt {
+        self.append(&Body::Own(Own::Examined(examined)), Step::Examine(examined.id))
+    }
+
     /// Appends how a request ended. Refusals come through the receipt.
     pub fn append_closed(&self, closed: &Closed) -> Receipt {
         self.append(&Body::Closed(closed), Step::Close(closed.id))
+    }
+
+    /// Appends what somebody says about decisions. Refusals come through the receipt.
+    pub fn append_reviewed(&self, reviewed: &Reviewed) -> Receipt {
+        self.append(&Body::Own(Own::Reviewed(reviewed)), Step::Note)
+    }
+
+    /// Appends that somebody is shown kept text: wait until it is durable before showing any. Refusals come through
+    /// the receipt.
+    pub fn append_revealed(&self, revealed: &Revealed) -> Receipt {
+        self.append(&Body::Own(Own::Revealed(revealed)), Step::Note)
+    }
+
+    /// Appends what somebody did. Refusals come through the receipt.
+    pub fn append_acted(&self, acted: &Acted) -> Receipt {
+        self.append(&Body::Own(Own::Acted(acted)), Step::Note)
     }
 
     /// The caller's thread renders its own record, so the one writer is left with copying, hashing

@@ -16,7 +16,8 @@
 //! - `hash` is the BLAKE3 of all bytes of the line before `,"hash":`. Those bytes contain `prev`, the
 //!   hash of the line before, so every line vouches for the whole log up to itself. The first
 //!   record's `prev` is [`Digest::GENESIS`].
-//! - Kinds are `started`, `opened`, `released`, `closed`, `abandoned` and `sealed`. Every segment begins with a
+//! - Kinds are `started`, `opened`, `released`, `examined`, `closed`, `abandoned` and `sealed`, and what people did:
+//!   `reviewed`, `revealed` and `acted`. Every segment begins with a
 //!   `started` record that names the requests still open, so a restart reads one segment, however
 //!   long the log. A reader passes over fields and kinds that it does not know; later versions may
 //!   add both without a new `v`.
@@ -53,6 +54,7 @@ mod decided;
 mod disk;
 mod entry;
 mod error;
+mod examined;
 mod fault;
 mod follow;
 mod journal;
@@ -60,6 +62,7 @@ mod json;
 mod ledger;
 pub mod limits;
 mod line;
+mod people;
 mod queue;
 mod receipt;
 mod record;
@@ -78,14 +81,16 @@ pub use by_category::ByCategory;
 pub use decided::{Decided, DecidedCheck, DecidedRuling, DecidedSpan, Origin, Pairs, decisions};
 pub use entry::{Abandoned, Entry, Record, Sealed, Started};
 pub use error::{JournalError, Misuse, ReadError};
+pub use examined::{Examined, Kept};
 pub use fault::{Fault, Problem};
-pub use follow::{Follower, tail};
+pub use follow::{Follower, Place, tail};
 pub use journal::{Journal, Options};
 pub use line::Digest;
+pub use people::{Acted, Revealed, Reviewed};
 pub use receipt::Receipt;
 pub use record::{
     Check, Closed, Opened, ReadSummary, Released, Ruling, Span, Text, Timing, Unchecked,
 };
 pub use recover::Recovery;
 pub use verify::{Ending, Report, verify};
-pub use words::{Action, CheckStatus, Mode, Outcome, StartReason, Verdict};
+pub use words::{Action, Assessment, CheckStatus, Keep, Mode, Outcome, StartReason, Verdict};

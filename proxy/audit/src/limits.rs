@@ -19,6 +19,10 @@ pub const POINTER_BYTES: usize = 512;
 pub const LIST_ENTRIES: usize = 64;
 /// Most texts of one `released` record: as many as a request may ask for choices, with a few texts each.
 pub const RELEASED_ENTRIES: usize = 1024;
+/// Longest comment of a person, in bytes.
+pub const COMMENT_BYTES: usize = 4096;
+/// Most decisions that one record of a verdict is about.
+pub const REVIEWED_ENTRIES: usize = 1000;
 /// Most spans of one check.
 pub const SPAN_ENTRIES: usize = 64;
 

@@ -4,6 +4,7 @@
 //! the hashed bytes by counting from the end, without a second look at the JSON.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::fault::Problem;
 
@@ -72,6 +73,14 @@ fn hex(digit: u8) -> Option<u8> {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        Self::parse(text.as_bytes()).ok_or(Problem::NotARecord)
     }
 }
 

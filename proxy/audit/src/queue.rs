@@ -77,6 +77,9 @@ pub(crate) enum Step {
     Open(Uuid),
     Release(Uuid),
     Close(Uuid),
+    Examine(Uuid),
+    /// It is not about one request.
+    Note,
 }
 
 /// A record on its way to the writer. Its body is the next `length` bytes of the batch.
@@ -123,8 +126,8 @@ impl Queue {
     /// still finds room when new ones are turned away.
     fn has_room(&self, inner: &Inner, length: usize, step: Step) -> bool {
         let limit = match step {
-            Step::Open(_) => self.limit / 2,
-            Step::Release(_) | Step::Close(_) => self.limit,
+            Step::Open(_) | Step::Note => self.limit / 2,
+            Step::Release(_) | Step::Examine(_) | Step::Close(_) => self.limit,
         };
         inner.batch.bytes.len().saturating_add(length) <= limit
     }

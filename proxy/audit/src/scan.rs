@@ -36,6 +36,9 @@ pub(crate) struct Counts {
     pub(crate) released: u64,
     pub(crate) closed: u64,
     pub(crate) abandoned: u64,
+    pub(crate) examined: u64,
+    /// What people did.
+    pub(crate) acts: u64,
     /// Kinds of a newer version.
     pub(crate) unknown: u64,
     pub(crate) bytes: u64,
@@ -181,8 +184,13 @@ impl Scan {
                 self.sealed = true;
                 return Ok(());
             }
+            "reviewed" | "revealed" | "acted" => {
+                self.counts.acts += 1;
+                return Ok(());
+            }
             "opened" => &mut self.counts.opened,
             "released" => &mut self.counts.released,
+            "examined" => &mut self.counts.examined,
             "closed" => &mut self.counts.closed,
             "abandoned" => &mut self.counts.abandoned,
             _ => {
@@ -194,7 +202,7 @@ impl Scan {
         let id = brief.id.ok_or_else(|| missing("id"))?;
         let booked = match brief.kind.as_ref() {
             "opened" => self.ledger.open(id),
-            "released" => self.ledger.release(id),
+            "released" | "examined" => self.ledger.release(id),
             _ => self.ledger.close(id),
         };
         booked.map_err(|misuse| match misuse {

@@ -29,6 +29,10 @@ pub struct Report {
     pub closed: u64,
     /// Requests that a crash ended.
     pub abandoned: u64,
+    /// Requests of whose texts something is kept.
+    pub examined: u64,
+    /// Verdicts, looks at texts and other acts of people.
+    pub acts: u64,
     /// Records of kinds that this version does not know.
     pub unknown: u64,
     /// Requests without an end: under way, or killed and not yet marked by a restart.
@@ -129,6 +133,8 @@ fn report(scan: &Scan, segments: u64, torn: Option<u64>) -> Report {
         released: counts.released,
         closed: counts.closed,
         abandoned: counts.abandoned,
+        examined: counts.examined,
+        acts: counts.acts,
         unknown: counts.unknown,
         still_open: scan.ledger.open_count() as u64,
         first_time,

@@ -126,6 +126,38 @@ words! {
 }
 
 words! {
+    /// How much of a text is kept.
+    Keep {
+        /// All of it.
+        Full = "full",
+        /// All of it but what is masked.
+        Redacted = "redacted",
+        /// A keyed hash.
+        Fingerprint = "fingerprint",
+        /// Nothing.
+        None = "none",
+    }
+}
+
+words! {
+    /// What a reviewer says about a decision.
+    Assessment {
+        /// It was right.
+        Correct = "correct",
+        /// Something was found that is not there, or is harmless.
+        FalseAlarm = "false_alarm",
+        /// Something was not found.
+        Missed = "missed",
+        /// Something was found and called by a wrong name.
+        WrongCategory = "wrong_category",
+        /// It is traffic of tests, and counts for nothing.
+        TestTraffic = "test_traffic",
+        /// The reviewer cannot tell.
+        Unsure = "unsure",
+    }
+}
+
+words! {
     /// Why a `started` record was written.
     StartReason {
         /// The journal is new.

@@ -136,7 +136,7 @@ impl Writer {
             pending.promise.fail(error.clone());
             return Err(error);
         }
-        self.staged.urgent |= !matches!(pending.step, Step::Open(_));
+        self.staged.urgent |= !matches!(pending.step, Step::Open(_) | Step::Examine(_));
         if let Err(refusal) = self.book(pending.step) {
             pending.promise.fail(refusal);
             return Ok(());
@@ -153,8 +153,9 @@ impl Writer {
                 return Err(JournalError::Overloaded);
             }
             Step::Open(id) => (id, self.ledger.open(id)),
-            Step::Release(id) => (id, self.ledger.release(id)),
+            Step::Release(id) | Step::Examine(id) => (id, self.ledger.release(id)),
             Step::Close(id) => (id, self.ledger.close(id)),
+            Step::Note => return Ok(()),
         };
         booked.map_err(|misuse: Misuse| JournalError::Misuse { id, misuse })
     }

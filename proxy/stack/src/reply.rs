@@ -109,6 +109,13 @@ impl ReplyBody {
     }
 }
 
+/// A body of listeners that are not for callers: nothing of it comes from a model server.
+impl From<Bytes> for ReplyBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::whole(bytes, None)
+    }
+}
+
 impl std::fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReplyBody").finish_non_exhaustive()

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::config;
 use crate::failure::Failure;
 use crate::registry;
-use crate::replay::{Replay, applied, key};
+use proxy_replay::{Replay, applied, key};
 
 /// Decisions between two moves of the progress bar.
 const STEP: u64 = 10_000;

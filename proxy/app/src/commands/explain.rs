@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::config;
 use crate::failure::Failure;
 use crate::registry;
-use crate::replay::{Replay, applied, key};
+use proxy_replay::{Replay, applied, key};
 
 use super::serve::runtime;
 

@@ -5,6 +5,7 @@ pub(crate) mod calibrate;
 pub(crate) mod canary;
 pub(crate) mod check;
 pub(crate) mod classify;
+pub(crate) mod console;
 pub(crate) mod diff;
 pub(crate) mod eval;
 pub(crate) mod explain;

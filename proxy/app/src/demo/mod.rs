@@ -77,10 +77,12 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         .map_err(|error| Failure::environment("the stand-in cannot be used", &error))?;
     Ok(Config {
         admin: None,
+        console: None,
         // A single round of exchanges needs no port that anybody knows.
         listen: if args.once { ANY_PORT } else { args.listen },
         target,
         policy: policy("default")?,
+        policy_name: "default".to_owned(),
         policy_file: None,
         models: Models::default(),
         keys: KeyNames::default(),

@@ -10,15 +10,15 @@ use policies::{Evidence, Failure, Observation, Policy, Request, Spoken};
 use proxy_audit::{CheckStatus, Decided, DecidedCheck, DecidedRuling};
 
 /// Makes evidence; names that occur again and again are made once.
-#[derive(Default)]
-pub(crate) struct Replay {
+#[derive(Debug, Default)]
+pub struct Replay {
     names: Vec<Arc<str>>,
     nowhere: Arc<str>,
 }
 
 impl Replay {
     /// What was known about the request or the answer that `ruling` is about.
-    pub(crate) fn evidence(&mut self, ruling: &DecidedRuling<'_>, own: Direction) -> Evidence {
+    pub fn evidence(&mut self, ruling: &DecidedRuling<'_>, own: Direction) -> Evidence {
         let mut evidence = Evidence::default();
         for check in &ruling.checks {
             let name = self.name(&check.name);
@@ -75,7 +75,8 @@ fn is_placed(check: &DecidedCheck<'_>, category: Category) -> bool {
 
 /// What `policy` would have applied to the request behind `decided`, on the day it came. Headers are not
 /// recorded, so no route by header is taken.
-pub(crate) fn applied(policy: &Policy, decided: &Decided<'_>) -> Policy {
+#[must_use]
+pub fn applied(policy: &Policy, decided: &Decided<'_>) -> Policy {
     let request = Request {
         key: key(decided),
         model: decided.model.as_deref(),
@@ -87,7 +88,8 @@ pub(crate) fn applied(policy: &Policy, decided: &Decided<'_>) -> Policy {
 }
 
 /// The caller's key: its name, or its fingerprint.
-pub(crate) fn key<'d>(decided: &'d Decided<'_>) -> Option<&'d str> {
+#[must_use]
+pub fn key<'d>(decided: &'d Decided<'_>) -> Option<&'d str> {
     let fingerprint = || decided.origin.as_ref()?.key.as_deref();
     decided.key_name.as_deref().or_else(fingerprint)
 }

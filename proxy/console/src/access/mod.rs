@@ -1,0 +1,14 @@
+//! Who may look at the log: users and their roles, sessions, attempts to log in, and where requests may come from.
+
+mod attempts;
+mod origin;
+mod role;
+mod sessions;
+mod token;
+mod users;
+
+pub(crate) use attempts::Attempts;
+pub(crate) use origin::{Hosts, is_own_page};
+pub use role::Role;
+pub(crate) use sessions::{Session, Sessions};
+pub use users::{UserError, Users};

@@ -1,0 +1,98 @@
+//! Lists, counts and charts of decisions.
+
+use std::collections::BTreeMap;
+
+use proxy_index::{Field, Query, Timeline};
+use serde_json::{Value, json};
+
+use super::{Asking, queue};
+use crate::respond::{Problem, Reply};
+
+/// Rows of a page, and the most that are given at a time.
+const PAGE: u64 = 100;
+const MOST: u64 = 500;
+/// Bars of a timeline.
+const BARS: usize = 120;
+/// Values of a facet.
+const VALUES: usize = 8;
+
+/// What the list can be narrowed by beside it.
+const FACETS: &[Field] = &[
+    Field::Outcome,
+    Field::Hazard,
+    Field::Key,
+    Field::Model,
+    Field::Route,
+    Field::Review,
+    Field::Classifier,
+    Field::Would,
+    Field::Failed,
+    Field::Exemption,
+    Field::Profile,
+    Field::Language,
+    Field::Policy,
+];
+
+/// `GET /api/decisions?q=&before=&limit=`
+pub(super) fn list(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
+    let (request, index) = (asking.request, &asking.console.index);
+    let limit = request.number("limit")?.unwrap_or(PAGE).clamp(1, MOST);
+    let limit = usize::try_from(limit).unwrap_or_default();
+    // Read before the list, so that what comes in between is in the tail at least.
+    let last = index.position()?;
+    let listed = index.page(&request.filter()?, request.number("before")?, limit)?;
+    Ok(Reply::json(&json!({ "rows": listed.rows, "before": listed.before, "last": last })))
+}
+
+/// `GET /api/tail?q=&after=`: what came since, newest first; waits a while if that is nothing.
+pub(super) fn tail(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
+    let (request, index) = (asking.request, &asking.console.index);
+    let after = request.number("after")?.unwrap_or_default();
+    let position = index.position()?;
+    let limit = usize::try_from(MOST).unwrap_or_default();
+    let mut rows = index.tail(&request.filter()?, after, limit)?;
+    // Full: what follows is fetched next.
+    let last = rows.last().filter(|_| rows.len() == limit).map_or(position, |row| row.seq);
+    rows.reverse();
+    let nothing_yet = rows.is_empty();
+    let last = if nothing_yet { position } else { last.max(rows.first().map_or(0, |row| row.seq)) };
+    let mut reply = Reply::json(&json!({ "rows": rows, "last": last }));
+    reply.nothing_yet = nothing_yet;
+    Ok(reply)
+}
+
+/// `GET /api/count?q=`: how many match now, with the query fixed to now so that the same are meant later.
+pub(super) fn count(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
+    let query = queue::fixed(asking.request.filter()?, jiff::Timestamp::now());
+    let count = asking.console.index.count(&query)?;
+    Ok(Reply::json(&json!({ "count": count, "query": query.to_string() })))
+}
+
+/// `GET /api/facets?q=`
+pub(super) fn facets(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
+    let facets = asking.console.index.facets(&asking.request.filter()?, FACETS, VALUES)?;
+    Ok(Reply::json(&json!({ "facets": facets })))
+}
+
+/// `GET /api/timeline?q=`
+pub(super) fn timeline(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
+    Ok(Reply::json(&over_time(asking, &asking.request.filter()?)?))
+}
+
+/// The decisions that `query` means over time, as charts take them.
+pub(super) fn over_time(asking: &Asking<'_>, query: &Query) -> Result<Value, Problem> {
+    let Timeline { start, width_ms, bars } = asking.console.index.timeline(query, BARS)?;
+    let from = start.as_millisecond();
+    let time = |number: usize| from + width_ms * i64::try_from(number).unwrap_or_default();
+    let buckets: Vec<Value> = bars
+        .iter()
+        .enumerate()
+        .filter(|(_, bar)| !bar.counts.is_empty())
+        .map(|(number, bar)| {
+            let counts: BTreeMap<&str, u64> =
+                bar.counts.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+            json!({ "time": time(number), "counts": counts })
+        })
+        .collect();
+    Ok(json!({ "from": from, "to": time(bars.len()), "step": width_ms, "buckets": buckets }))
+}

@@ -1,0 +1,166 @@
+//! The console: from a request to its answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use proxy_audit::{Acted, Journal, Receipt, Text};
+use proxy_index::Index;
+use tokio::task::spawn_blocking;
+
+use crate::access::{Attempts, Hosts, Role, Sessions, Users};
+use crate::api;
+use crate::request::Request;
+use crate::respond::{Problem, Reply};
+use crate::rules::Rules;
+
+/// How long somebody who follows the log waits for news at most, before asking again.
+const NEWS_TIME: Duration = Duration::from_secs(20);
+/// How often it is looked for news.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What a console is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Further names that browsers may call it by, with a port where that is not the usual one.
+    pub hosts: Vec<String>,
+    /// Whether it is spoken to in TLS.
+    pub secure: bool,
+    /// Who may log in.
+    pub users: Users,
+    /// Where the log is.
+    pub log: PathBuf,
+    /// The log's index; somebody else keeps it up to date.
+    pub index: Arc<Index>,
+    /// Where acts of people are recorded. Without it, nothing that must be recorded can be done.
+    pub journal: Option<Arc<Journal>>,
+    /// What decides.
+    pub rules: Rules,
+}
+
+/// The review page and what it asks for.
+#[derive(Clone, Debug)]
+pub struct Console(Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) hosts: Hosts,
+    pub(crate) secure: bool,
+    pub(crate) users: Users,
+    pub(crate) log: PathBuf,
+    pub(crate) index: Arc<Index>,
+    pub(crate) journal: Option<Arc<Journal>>,
+    pub(crate) rules: Rules,
+    pub(crate) sessions: Sessions,
+    pub(crate) attempts: Attempts,
+    /// Checking a password takes much memory: one at a time.
+    pub(crate) hashing: Mutex<()>,
+    /// Bulk actions, exports and what-ifs read much: one at a time.
+    pub(crate) heavy: Mutex<()>,
+}
+
+impl Console {
+    /// Puts a console together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { address, hosts, secure, users, log, index, journal, rules } = parts;
+        Self(Arc::new(Shared {
+            hosts: Hosts::new(address, &hosts),
+            secure,
+            users,
+            log,
+            index,
+            journal,
+            rules,
+            sessions: Sessions::default(),
+            attempts: Attempts::default(),
+            hashing: Mutex::default(),
+            heavy: Mutex::default(),
+        }))
+    }
+
+    /// Answers a request that came from `remote`.
+    pub async fn call<B>(
+        &self,
+        request: http::Request<B>,
+        remote: Option<IpAddr>,
+    ) -> Response<Bytes>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        let reply = match Request::read(request, remote).await {
+            Ok(request) => self.answer(request).await,
+            Err(problem) => problem.into(),
+        };
+        reply.into_response()
+    }
+
+    async fn answer(&self, request: Request) -> Reply {
+        let until = Instant::now() + NEWS_TIME;
+        loop {
+            let (shared, asked) = (Arc::clone(&self.0), request.clone());
+            let reply = match spawn_blocking(move || api::answer(&shared, &asked)).await {
+                Ok(reply) => reply,
+                Err(error) => Problem::ours("the console failed", &error).into(),
+            };
+            if !reply.nothing_yet || Instant::now() >= until {
+                return reply;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+impl Shared {
+    /// The journal, where acts can be recorded.
+    pub(crate) fn journal(&self) -> Result<&Journal, Problem> {
+        self.journal.as_deref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, READ_ONLY))
+    }
+
+    /// Waits until a record is durable, and the index knows it. What is not on record does not happen.
+    pub(crate) fn recorded(&self, mut receipt: Receipt) -> Result<(), Problem> {
+        let durable = tokio::runtime::Handle::current().block_on(receipt.durable());
+        durable.map_err(|error| {
+            let problem = Problem::ours("this cannot be recorded, so it does not happen", &error);
+            Problem { status: StatusCode::SERVICE_UNAVAILABLE, ..problem }
+        })?;
+        self.index.catch_up(|_| {})?;
+        Ok(())
+    }
+
+    /// Records that `by` did something.
+    pub(crate) fn act(
+        &self,
+        by: &str,
+        act: &'static str,
+        about: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<(), Problem> {
+        let about = about.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let time = jiff::Timestamp::now();
+        let by = Text::from(by.to_owned());
+        self.recorded(self.journal()?.append_acted(&Acted { time, by, act: act.into(), about }))
+    }
+
+    /// Whether `role` may read kept texts, as the policy says it.
+    pub(crate) fn may_reveal(&self, role: Role) -> bool {
+        let policy = self.rules.policy();
+        let roles = policy.retention().map(|kept| kept.reveal_roles.as_slice()).unwrap_or_default();
+        let named = |role: Role| roles.iter().any(|name| name == role.name());
+        let allowed =
+            roles.is_empty() || Role::ALL.into_iter().any(|one| one <= role && named(one));
+        role >= Role::Reviewer && allowed
+    }
+
+    /// Waits for the turn of something that reads much.
+    pub(crate) fn turn(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.heavy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why nothing can be done where the log is written by another process.
+pub(crate) const READ_ONLY: &str = "This console only reads: another process writes this log. Texts, verdicts and exports need its own console.";

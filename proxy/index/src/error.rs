@@ -1,0 +1,23 @@
+//! What can go wrong.
+
+use std::path::PathBuf;
+
+use proxy_audit::ReadError;
+
+/// Why the index cannot answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// The file cannot be used. It can be deleted: it is made anew from the log.
+    #[error("the index `{}` cannot be used; if it is damaged delete it, it is made anew from the log", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The log cannot be read or is not sound.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+}

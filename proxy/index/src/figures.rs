@@ -1,0 +1,216 @@
+//! Counts of decisions, for charts.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::error::IndexError;
+use crate::found::{Bar, Distribution, Facet, Latency, Quantiles, Scores, Timeline};
+use crate::index::Index;
+use crate::lists::time;
+use crate::packed;
+use crate::query::{Field, Query};
+use crate::sql::{Selected, column, tag};
+
+/// Steps of a distribution.
+const STEPS: usize = 100;
+
+impl Index {
+    /// For each of `fields` its values among the decisions that `query` means, the most frequent `limit`.
+    ///
+    /// # Errors
+    /// [`IndexError::Unusable`] if the file cannot be read.
+    pub fn facets(
+        &self,
+        query: &Query,
+        fields: &[Field],
+        limit: usize,
+    ) -> Result<Vec<Facet>, IndexError> {
+        let selected = Selected::of(query, Timestamp::now());
+        self.read(|sql| fields.iter().map(|field| facet(sql, &selected, *field, limit)).collect())
+    }
+
+    /// The decisions that `query` means over time, in at most `bars` equal intervals of a round length. The time is the
+    /// query's; where it leaves an end open, the first or last decision's.
+    ///
+    /// # Errors
+    /// As [`Index::facets`].
+    pub fn timeline(&self, query: &Query, bars: usize) -> Result<Timeline, IndexError> {
+        let selected = Selected::of(query, Timestamp::now());
+        self.read(|sql| timeline(sql, &selected, bars))
+    }
+
+    /// How scores are distributed over the newest `limit` decisions that `query` means.
+    ///
+    /// # Errors
+    /// As [`Index::facets`].
+    pub fn scores(&self, query: &Query, limit: usize) -> Result<Scores, IndexError> {
+        let selected = Selected::of(query, Timestamp::now());
+        self.read(|sql| scores(sql, &selected, limit))
+    }
+
+    /// Where the time of the newest `limit` decisions went that `query` means and that a policy was asked about. `None`
+    /// if there are none.
+    ///
+    /// # Errors
+    /// As [`Index::facets`].
+    pub fn latency(&self, query: &Query, limit: usize) -> Result<Option<Latency>, IndexError> {
+        let mut selected = Selected::of(query, Timestamp::now());
+        selected.and("decisions.action IS NOT NULL AND decisions.total IS NOT NULL", []);
+        let [total, guard, mut upstream] = self.read(|sql| times(sql, &selected, limit))?;
+        upstream.retain(|ms| *ms > 0.0);
+        let all = quantiles(total).zip(quantiles(guard));
+        Ok(all.map(|(total, guard)| Latency { total, guard, upstream: quantiles(upstream) }))
+    }
+}
+
+fn facet(
+    sql: &Connection,
+    selected: &Selected,
+    field: Field,
+    limit: usize,
+) -> rusqlite::Result<Facet> {
+    let Selected { from, filter, values } = selected;
+    let asked = limit + 1;
+    let text = match (tag(field), column(field)) {
+        (Some(kind), _) if filter == "TRUE" => format!(
+            "SELECT name, count(*) AS n FROM tags WHERE kind = {kind} GROUP BY name ORDER BY n DESC, name LIMIT {asked}"
+        ),
+        (Some(kind), _) => format!(
+            "SELECT name, count(*) AS n FROM {from} CROSS JOIN tags ON tags.seq = decisions.seq AND tags.kind = {kind}
+             WHERE {filter} GROUP BY name ORDER BY n DESC, name LIMIT {asked}"
+        ),
+        (None, Some(column)) => format!(
+            "SELECT CAST({column} AS TEXT), count(*) AS n FROM {from} WHERE {filter}
+             GROUP BY 1 ORDER BY n DESC, 1 LIMIT {asked}"
+        ),
+        (None, None) => format!(
+            "SELECT reviewer, count(DISTINCT decision) AS n FROM reviews WHERE stands AND verdict IS NOT NULL
+             AND decision IN (SELECT id FROM {from} WHERE {filter}) GROUP BY 1 ORDER BY n DESC, 1 LIMIT {asked}"
+        ),
+    };
+    let mut statement = sql.prepare_cached(&text)?;
+    let rows = statement.query_map(params_from_iter(values), |row| {
+        Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+    })?;
+    let mut values = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let more = values.len() > limit;
+    values.truncate(limit);
+    Ok(Facet { field, values, more })
+}
+
+/// Lengths of intervals that people read well, in milliseconds.
+const WIDTHS: &[i64] = &[
+    1_000,
+    5_000,
+    15_000,
+    60_000,
+    300_000,
+    900_000,
+    3_600_000,
+    10_800_000,
+    21_600_000,
+    86_400_000,
+    604_800_000,
+    2_592_000_000,
+];
+
+fn timeline(sql: &Connection, selected: &Selected, bars: usize) -> rusqlite::Result<Timeline> {
+    let Selected { from, filter, values } = selected;
+    let ends = format!("SELECT min(time), max(time) FROM {from} WHERE {filter}");
+    let ends: (Option<i64>, Option<i64>) = sql
+        .prepare_cached(&ends)?
+        .query_row(params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(first), Some(last)) = ends else {
+        return Ok(Timeline { start: Timestamp::UNIX_EPOCH, width_ms: 1_000, bars: Vec::new() });
+    };
+    let most = i64::try_from(bars.max(1)).unwrap_or(i64::MAX);
+    let fits = |width: &&i64| last.div_euclid(**width) - first.div_euclid(**width) < most;
+    let longest = (last - first) / most + 1;
+    let width = WIDTHS.iter().find(fits).copied().unwrap_or(longest);
+    let start = first.div_euclid(width);
+    let count = usize::try_from(last.div_euclid(width) - start + 1).unwrap_or_default();
+    let mut bars = vec![Bar::default(); count];
+    let text = format!(
+        "SELECT time / {width} - {start}, coalesce(action, outcome), count(*) FROM {from} WHERE {filter}
+         GROUP BY 1, 2 ORDER BY 1, 2"
+    );
+    let mut statement = sql.prepare_cached(&text)?;
+    let rows = statement.query_map(params_from_iter(values), |row| {
+        Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+    })?;
+    for row in rows {
+        let (bar, name, number) = row?;
+        if let Some(bar) = usize::try_from(bar).ok().and_then(|bar| bars.get_mut(bar)) {
+            bar.counts.push((name, number.cast_unsigned()));
+        }
+    }
+    Ok(Timeline { start: time(start * width), width_ms: width, bars })
+}
+
+fn scores(sql: &Connection, selected: &Selected, limit: usize) -> rusqlite::Result<Scores> {
+    let Selected { from, filter, values } = selected;
+    let text = format!(
+        "SELECT scores FROM {from} WHERE {filter} ORDER BY decisions.seq DESC LIMIT {}",
+        limit + 1
+    );
+    let mut statement = sql.prepare_cached(&text)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut counts: BTreeMap<(u16, u16, bool), Vec<u64>> = BTreeMap::new();
+    let (mut decisions, mut more) = (0, false);
+    while let Some(row) = rows.next()? {
+        if decisions as usize == limit {
+            more = true;
+            break;
+        }
+        decisions += 1;
+        for score in packed::each_score(row.get_ref(0)?.as_blob().unwrap_or_default()) {
+            let key = (score.classifier, score.category, score.output);
+            let steps = counts.entry(key).or_insert_with(|| vec![0; STEPS]);
+            let step = usize::from(score.units) * STEPS / packed::UNITS as usize;
+            if let Some(step) = steps.get_mut(step.min(STEPS - 1)) {
+                *step += 1;
+            }
+        }
+    }
+    let names = names(sql)?;
+    let name = |id: u16| names.get(&id).cloned().unwrap_or_default();
+    let distributions = counts.into_iter().map(|((classifier, category, output), counts)| {
+        let direction = if output { "output" } else { "input" };
+        Distribution { classifier: name(classifier), category: name(category), direction, counts }
+    });
+    Ok(Scores { decisions, more, distributions: distributions.collect() })
+}
+
+/// Total, guard and upstream of each decision.
+fn times(sql: &Connection, selected: &Selected, limit: usize) -> rusqlite::Result<[Vec<f32>; 3]> {
+    let Selected { from, filter, values } = selected;
+    let text = format!(
+        "SELECT decisions.total, decisions.guard, decisions.upstream FROM {from} WHERE {filter}
+         ORDER BY decisions.seq DESC LIMIT {limit}"
+    );
+    let mut statement = sql.prepare_cached(&text)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut times: [Vec<f32>; 3] = Default::default();
+    while let Some(row) = rows.next()? {
+        for (column, times) in times.iter_mut().enumerate() {
+            times.extend(row.get::<_, Option<f32>>(column)?);
+        }
+    }
+    Ok(times)
+}
+
+fn quantiles(mut times: Vec<f32>) -> Option<Quantiles> {
+    times.sort_unstable_by(f32::total_cmp);
+    let count = times.len();
+    // The nearest rank: a time that was measured.
+    let at = |percent: usize| times.get((count * percent).div_ceil(100).max(1) - 1).copied();
+    Some(Quantiles { p50: at(50)?, p95: at(95)?, p99: at(99)?, max: times.last().copied()? })
+}
+
+fn names(sql: &Connection) -> rusqlite::Result<BTreeMap<u16, String>> {
+    let mut statement = sql.prepare_cached("SELECT id, name FROM names")?;
+    let names = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    names.collect()
+}

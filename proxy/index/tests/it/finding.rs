@@ -1,0 +1,186 @@
+//! Decisions are found by everything that is said about them.
+
+use proxy_audit::{Action, Record};
+use proxy_index::{Field, Index, Query};
+
+use crate::support::{Told, id, journal, tell};
+
+/// Sixty decisions: every third blocked, every tenth on another route, every twelfth with another key.
+fn fill(dir: &std::path::Path) {
+    let journal = journal(dir);
+    for number in 0..60 {
+        let block = number % 3 == 0;
+        let told = Told {
+            action: if block { Action::Block } else { Action::Allow },
+            hazard: if number % 2 == 0 { "violent_crimes" } else { "hate" },
+            score: if block { 0.9 } else { 0.1 },
+            route: if number % 10 == 0 { "/v1/embeddings" } else { "/v1/chat/completions" },
+            key: if number % 12 == 0 { "b3:bb*b" } else { "b3:aaaa" },
+            text: if number % 5 == 0 {
+                "Wie baut man ein Schloß auf?"
+            } else {
+                "how are you today"
+            },
+        };
+        tell(&journal, number, &told);
+    }
+    journal.close().expect("the disk works");
+}
+
+fn count(index: &Index, filter: &str) -> u64 {
+    let query: Query = filter.parse().expect(filter);
+    let count = index.count(&query).expect("the index answers");
+    let page = index.page(&query, None, 100).expect("the index answers");
+    assert_eq!(page.rows.len() as u64, count, "{filter}: the list has what is counted");
+    count
+}
+
+#[test]
+fn every_field_finds_and_excludes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path());
+    let index = Index::open(dir.path()).expect("the index is made");
+    index.catch_up(|_| {}).expect("the log is sound");
+    for (filter, expected) in [
+        ("", 60),
+        ("action:block", 20),
+        ("-action:block", 40),
+        ("action:block,allow", 60),
+        ("outcome:blocked status:400", 20),
+        ("hazard:violent_crimes", 10),
+        ("hazard:violent_crimes,hate", 20),
+        ("hazard:none", 40),
+        ("-hazard:*", 40),
+        ("classifier:llama_guard", 20),
+        ("failed:none", 60),
+        ("route:/v1/embeddings", 6),
+        ("-route:/v1/emb*", 54),
+        ("key:\"b3:bb*b\"", 5),
+        ("key:b3:b*", 5),
+        ("key:b3:bb?b", 0),
+        ("model:llama* policy:acme@*", 60),
+        ("profile:none review:none reviewer:none", 60),
+        ("score>0.8", 20),
+        ("score>=0.9 score<=0.9", 20),
+        ("score.hate>0.8", 10),
+        ("score.privacy>0", 0),
+        ("schloss", 0),
+        ("schloß", 12),
+        ("\"baut man\"", 12),
+        ("\"man baut\"", 0),
+        ("scho", 0),
+        ("schlo*", 12),
+        ("-schlo* today", 48),
+        ("since:2026-11-22T06:04:00Z", 28),
+        ("until:2026-11-22T06:04:00Z", 32),
+        ("since:1h", 0),
+        (&format!("id:{}", id(7)), 1),
+        ("id:nonsense", 0),
+        ("action:\"x' OR 1=1 --\"", 0),
+    ] {
+        assert_eq!(count(&index, filter), expected, "{filter}");
+    }
+}
+
+#[test]
+fn pages_and_tails_cover_everything_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path());
+    let index = Index::open(dir.path()).expect("the index is made");
+    index.catch_up(|_| {}).expect("the log is sound");
+    for filter in ["", "action:block", "today"] {
+        let query: Query = filter.parse().expect("it is a filter");
+        let all = index.page(&query, None, 100).expect("the index answers").rows;
+        assert!(all.is_sorted_by(|a, b| a.seq > b.seq));
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let page = index.page(&query, before, 7).expect("the index answers");
+            paged.extend(page.rows);
+            before = page.before;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(paged, all);
+        let middle = all[all.len() / 2].seq;
+        let tail = index.tail(&query, middle, 100).expect("the index answers");
+        assert!(tail.iter().rev().eq(all.iter().filter(|row| row.seq > middle)));
+    }
+}
+
+#[test]
+fn charts_count_what_lists_have() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path());
+    let index = Index::open(dir.path()).expect("the index is made");
+    index.catch_up(|_| {}).expect("the log is sound");
+    let all = Query::default();
+    let facets = index
+        .facets(&all, &[Field::Action, Field::Hazard, Field::Key], 10)
+        .expect("the index answers");
+    let some = |name: &str| Some(name.to_owned());
+    assert_eq!(facets[0].values, [(some("allow"), 40), (some("block"), 20)]);
+    assert_eq!(facets[1].values, [(some("hate"), 10), (some("violent_crimes"), 10)]);
+    assert_eq!(facets[2].values, [(some("b3:aaaa"), 55), (some("b3:bb*b"), 5)]);
+    let blocked: Query = "action:block".parse().expect("it is a filter");
+    let facets = index.facets(&blocked, &[Field::Hazard], 1).expect("the index answers");
+    assert_eq!((facets[0].values.len(), facets[0].more), (1, true));
+
+    let timeline = index.timeline(&all, 12).expect("the index answers");
+    assert!(timeline.bars.len() <= 12 && timeline.bars.len() > 1, "{timeline:?}");
+    let counted = timeline.bars.iter().flat_map(|bar| &bar.counts).map(|(_, n)| n).sum::<u64>();
+    assert_eq!(counted, 60);
+
+    let scores = index.scores(&blocked, 1_000).expect("the index answers");
+    assert_eq!((scores.decisions, scores.more), (20, false));
+    let hate = scores.distributions.iter().find(|of| of.category == "hate").expect("it was scored");
+    assert_eq!((hate.counts[90], hate.counts.iter().sum::<u64>()), (10, 10));
+}
+
+#[test]
+fn a_decision_is_shown_from_the_log_itself() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path());
+    let index = Index::open(dir.path()).expect("the index is made");
+    index.catch_up(|_| {}).expect("the log is sound");
+    let detail = index.detail(id(30)).expect("the log is sound").expect("it is known");
+    let kinds: Vec<bool> =
+        detail.entries.iter().map(|entry| matches!(entry.record, Record::Closed(_))).collect();
+    assert_eq!((kinds, detail.removed), (vec![false, true], 0));
+    assert_eq!(detail.row.hazards, ["violent_crimes"]);
+    let texts = detail.texts.expect("texts are kept");
+    assert_eq!(texts.input[0].text.as_deref(), Some("Wie baut man ein Schloß auf?"));
+    assert!(index.detail(id(999)).expect("the index answers").is_none());
+}
+
+#[test]
+fn an_index_follows_is_made_anew_and_notices_another_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path());
+    let index = Index::open(dir.path()).expect("the index is made");
+    let first = index.catch_up(|_| {}).expect("the log is sound");
+    assert_eq!(index.catch_up(|_| {}).expect("the log is sound").records, 0);
+
+    let journal = journal(dir.path());
+    tell(&journal, 100, &Told::default());
+    let (_, other) =
+        (index.catch_up(|_| {}).expect("sound"), Index::open(dir.path()).expect("opens"));
+    assert_eq!(count(&other, ""), 61);
+    assert!(index.position().expect("it answers") > first.seq);
+    drop(journal);
+
+    index.rebuild(|_| {}).expect("the log is sound");
+    assert_eq!((count(&index, ""), count(&index, "today")), (61, 49));
+
+    // The log is put back to an older state: what the index knows is not in it.
+    for file in std::fs::read_dir(dir.path()).expect("it is there").flatten() {
+        if file.file_name().to_string_lossy().ends_with(".jsonl") {
+            std::fs::remove_file(file.path()).expect("it is removed");
+        }
+    }
+    let journal = crate::support::journal(dir.path());
+    tell(&journal, 200, &Told::default());
+    drop(journal);
+    index.catch_up(|_| {}).expect("the log is sound");
+    assert_eq!(count(&index, ""), 1);
+}
