@@ -17,6 +17,7 @@ export function launch() {
 // scripts that somebody smuggled in (they would call `hacked`).
 export async function open(browser, url, { theme = "light", size = { width: 1440, height: 900 } } = {}) {
   const context = await browser.newContext({ viewport: size, colorScheme: theme, baseURL: url, reducedMotion: "reduce", acceptDownloads: true });
+  context.setDefaultTimeout(10_000);
   const page = await context.newPage();
   const bad = [];
   page.on("request", (request) => {

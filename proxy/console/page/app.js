@@ -70,7 +70,7 @@ function frame() {
       h("span.row.policy", { title: "The policy in force" }, session.policy && h("code.faint.clip", {}, session.policy)),
       square("theme", "Light or dark (t)", THEMES[theme()], toggleTheme),
       help,
-      h("div.who", {}, icon("user"), h("span", {}, session.user), h("span.role", {}, session.role),
+      h("div.who", {}, icon("user"), h("span", {}, session.user), h("span.who-role", {}, session.role),
         square("leave", "Log out", "door", logOut))),
     session.read_only && h("p.notice", { role: "note" }, session.read_only),
     main,

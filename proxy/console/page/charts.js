@@ -6,6 +6,9 @@ import { fullTime, number, outcome, tick } from "./format.js";
 // From weakest at the bottom to what matters most on top.
 export const ORDER = ["allow", "refused", "client_gone", "upstream_failed", "abandoned", "failed", "guard_unavailable", "redact", "flag", "block"];
 
+// A short time is shown with some of what was before it, so that bars stay bars.
+const FEWEST = 60;
+
 // A round number not below `value`.
 export function ceiling(value) {
   if (value <= 1) return 1;
@@ -25,7 +28,8 @@ function ticks(from, to, most) {
 
 // Stacked bars over time. `data`: { from, to, step, buckets: [{ time, counts: { outcome: n } }] }, times in milliseconds.
 // `choose(from, to)` is called when somebody drags over a range.
-export function timeline(data, { width, height, choose, label }) {
+export function timeline(given, { width, height, choose, label }) {
+  const data = { ...given, from: Math.min(given.from, given.to - FEWEST * given.step) };
   const box = { left: 38, right: 8, top: 6, bottom: 20 };
   const [inner, tall] = [width - box.left - box.right, height - box.top - box.bottom];
   const x = (time) => box.left + ((time - data.from) / (data.to - data.from)) * inner;

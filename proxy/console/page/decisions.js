@@ -112,7 +112,7 @@ class Decisions {
   stop() {
     this.abort.abort();
     this.observer.disconnect();
-    this.live = false;
+    this.tail?.abort();
   }
 
   address(id = this.open) {
@@ -308,14 +308,18 @@ class Decisions {
   toggleLive() {
     this.live = !this.live;
     this.showLive();
+    this.tail?.abort();
     if (this.live) this.follow();
-    else this.showWaiting();
   }
 
+  // Asks for what is new until the tail is stopped; the server answers when there is something.
   async follow() {
-    while (this.live && !this.abort.signal.aborted) {
+    this.tail = new AbortController();
+    const { signal } = this.tail;
+    while (!signal.aborted) {
       try {
-        const listed = await api.get(api.at("/api/tail", { q: this.query, after: this.last }), this.abort.signal);
+        const listed = await api.get(api.at("/api/tail", { q: this.query, after: this.last }), signal);
+        if (signal.aborted) return;
         this.last = listed.last;
         if (listed.rows.length > 0) this.arrive(listed.rows);
       } catch (error) {
@@ -323,6 +327,7 @@ class Decisions {
         this.live = false;
         this.showLive();
         complain(error);
+        return;
       }
     }
   }

@@ -11,6 +11,8 @@ import { marked, unseen } from "./visible.js";
 
 // Characters of a text that are shown at a time.
 const FOLD = 6000;
+// Scores of a check that are shown at first, besides those that count.
+const SCORES = 5;
 const WHY = ["Review queue", "Appeal by the caller", "Incident", "Quality of a check", "Test traffic"];
 
 export class Detail {
@@ -93,14 +95,15 @@ export class Detail {
   scores() {
     const { checks } = this.decision;
     if (checks.length === 0) return null;
-    const open = checks.flatMap((check) => check.scores).filter((one) => one.counts || one.score >= 0.1);
+    const few = (check) => check.scores.filter((one, index) => one.counts || (one.score >= 0.1 && index < SCORES));
+    const open = checks.flatMap(few);
     const rows = (all) => checks.map((check) => {
-      const shown = check.scores.filter((one) => all || one.counts || one.score >= 0.1);
+      const shown = all ? check.scores : few(check);
       return h("div.check", {},
         h("div.row.check-head", {}, h("code", {}, check.name), h("span.faint", {}, `${check.side}, ${number(check.passages)} ${check.passages === 1 ? "text" : "texts"}`), h("span.grow"),
           check.status === "ok" ? h("span.faint.number", {}, milliseconds(check.ms)) : h("span.badge.is-failed", {}, icon("warn"), check.status)),
         shown.map((one) => scoreBar(one)),
-        shown.length === 0 && check.status === "ok" && h("p.faint.small", {}, `${check.scores.length} categories, all below 0.1`));
+        shown.length === 0 && check.status === "ok" && h("p.faint.small", {}, `${number(check.scores.length)} ${check.scores.length === 1 ? "category" : "categories"}, below 0.1`));
     });
     const place = h("div.checks", {}, rows(false));
     const count = checks.reduce((sum, check) => sum + check.scores.length, 0);
@@ -205,7 +208,7 @@ export class Detail {
       ["Model", row.model], ["Status", row.status && String(row.status)], ["Streamed", row.stream ? "yes" : undefined], ["Language", this.decision.languages.join(", ")],
       ["Exemption", this.decision.exemptions.join(", ")], ["Instance", row.instance], ["Trace", row.trace && h("code", {}, row.trace)],
       ["Not checked", this.decision.unchecked.map((one) => h("div", {}, h("code", {}, one.at), " ", one.why))],
-      ["Cleared", this.decision.released ? bytes(this.decision.released) : undefined],
+      ["Let go", this.decision.released ? bytes(this.decision.released) : undefined],
       ["Record", h("span.number", {}, `#${row.seq}`)],
     ].filter(([, value]) => value && value.length !== 0);
     const same = row.key && h("button.button.small.bare", { type: "button", onclick: () => this.setFilter?.(filter.term("key", row.key_name ?? row.key)) }, "All of this key");

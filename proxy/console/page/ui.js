@@ -18,7 +18,7 @@ export function say(text, { bad = false, action, title, seconds = 6 } = {}) {
     note.append(h("button.button.small", { type: "button", onclick: () => { clearTimeout(gone); note.remove(); action(); } }, title));
   }
   toasts.append(note);
-  while (toasts.childElementCount > 4) toasts.firstElementChild.remove();
+  while (toasts.childElementCount > 2) toasts.firstElementChild.remove();
 }
 
 export const complain = (error) => say(error.message, { bad: true, seconds: 10 });
