@@ -40,7 +40,8 @@ pub(crate) fn with_sensitivity(text: &str, name: &str, sensitivity: &str) -> Opt
         *lines.get_mut(first + own)? = in_braces(line, sensitivity)?;
         return Some(joined(&lines));
     }
-    let deeper = |line: &&&str| indentation(line) > indentation(view[first + own]);
+    let own_indent = indentation(line);
+    let deeper = |line: &&&str| indentation(line) > own_indent;
     let below = body
         .iter()
         .skip(own + 1)
