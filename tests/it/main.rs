@@ -28,6 +28,7 @@ mod formats;
 mod http1;
 mod http2;
 mod llama_guard;
+mod metamorphic;
 mod moderation;
 mod policies;
 mod policy_commands;
