@@ -46,7 +46,7 @@ pub(crate) struct Document {
     pub(crate) limits: Limits,
     pub(crate) on_failure: OnFailure,
     pub(crate) exemptions: Vec<Exemption>,
-    pub(crate) retention: Option<Retention>,
+    pub(crate) retention: Retention,
     pub(crate) messages: Messages,
     pub(crate) cases: Vec<Case>,
 }
@@ -263,8 +263,8 @@ impl Policy {
 
     /// What is to be kept of the texts; nothing is said where the document has no `audit` section.
     #[must_use]
-    pub fn retention(&self) -> Option<&Retention> {
-        self.document.retention.as_ref()
+    pub fn retention(&self) -> &Retention {
+        &self.document.retention
     }
 
     /// Every exemption of the document, whoever it is for and whether or not it holds.

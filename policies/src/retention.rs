@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use classifiers_core::Category;
 
-/// How much of the examined texts is kept beside the records, which never hold any.
+/// How much of the examined texts is kept in the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TextRetention {
     /// All of it.
     Full,
-    /// All but what `redact` lists.
+    /// All but what `redact` lists: that is masked.
+    #[default]
     Redacted,
     /// A keyed hash, by which the same text can be recognised.
     Fingerprint,
-    /// Nothing.
-    #[default]
+    /// Nothing but where texts stood and how long they were.
     None,
 }
 
@@ -42,11 +42,11 @@ impl fmt::Display for TextRetention {
 }
 
 /// The `audit` section: what the owner wants kept, reviewed and revealed.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Retention {
     /// How much of the texts is kept.
     pub text: TextRetention,
-    /// What is cut out of kept texts.
+    /// What is masked in kept texts.
     pub redact: Vec<Category>,
     /// How long records are kept; without a value, for ever.
     pub keep: ByOutcome<Duration>,
@@ -56,6 +56,27 @@ pub struct Retention {
     pub reveal_roles: Vec<String>,
     /// Whether they must say why.
     pub reveal_needs_reason: bool,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            text: TextRetention::default(),
+            redact: vec![Category::Secrets, Category::PersonalData],
+            keep: ByOutcome::default(),
+            review: ByOutcome::default(),
+            reveal_roles: Vec::new(),
+            reveal_needs_reason: false,
+        }
+    }
+}
+
+impl Retention {
+    /// What must be masked before a text is kept.
+    #[must_use]
+    pub fn hidden(&self) -> &[Category] {
+        if self.text == TextRetention::Redacted { &self.redact } else { &[] }
+    }
 }
 
 /// A value for each way in which an exchange may end.

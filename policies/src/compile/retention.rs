@@ -14,14 +14,17 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Retention {
     if let Some(node) = fields.get("text") {
         let texts = words(TextRetention::ALL, TextRetention::name);
         retention.text = reader.word(node, "`text`", &texts).unwrap_or_default();
-        if retention.text != TextRetention::None {
-            reader
-                .warning(node.at, "this version keeps no texts, whatever is said here")
-                .expected("records hold scores and places");
-        }
     }
     if let Some(node) = fields.get("redact") {
         let names = reader.texts(node, "`redact`");
+        for (name, at) in &names {
+            if !matches!(*name, "secrets" | "personal_data") {
+                reader
+                    .warning(*at, format!("no shipped detector says where in a text {name} is"))
+                    .expected("keeps no text that it cannot mask")
+                    .help("only secrets and personal_data are found with exact places");
+            }
+        }
         let read =
             names.into_iter().filter_map(|(name, at)| hazards::category(reader, name, at, &[]));
         retention.redact = read.collect();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::commands::audit::AuditArgs;
 use crate::commands::calibrate::CalibrateArgs;
 use crate::commands::canary::CanaryArgs;
 use crate::commands::check::CheckArgs;
@@ -208,33 +209,4 @@ pub(crate) struct PolicyArgs {
     /// List the policies that come with the program, with what they are for
     #[arg(long)]
     pub(crate) list: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct AuditArgs {
-    #[command(subcommand)]
-    pub(crate) command: AuditCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Check every record and the chain between them; name the first that is not as it was written
-    Verify {
-        /// The audit directory
-        dir: PathBuf,
-    },
-    /// Show the newest decisions
-    Tail {
-        /// The audit directory
-        dir: PathBuf,
-        /// How many records to show first
-        #[arg(short = 'n', long, default_value_t = 20)]
-        lines: u64,
-        /// Go on showing decisions as they are made
-        #[arg(short, long)]
-        follow: bool,
-        /// Print the records as they stand in the log, as JSON lines
-        #[arg(long)]
-        json: bool,
-    },
 }

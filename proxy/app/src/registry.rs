@@ -7,8 +7,8 @@ use std::time::Duration;
 use classifiers_batching::{InProcess, VerdictCacheLayer};
 use classifiers_code_shield::CodeShield;
 use classifiers_core::{
-    Assessment, Backend, BoxClassify, ClassifierId, Classify, ClassifyError, Passage, Role,
-    TestTriggers,
+    Assessment, Backend, BoxClassify, Category, ClassifierId, Classify, ClassifyError, Passage,
+    Role, TestTriggers,
 };
 use classifiers_llama_guard::LlamaGuard;
 use classifiers_patterns::Patterns;
@@ -209,7 +209,8 @@ fn patterns() -> Check {
     let patterns = Patterns::new();
     let id = patterns.id().clone();
     let viewed = remembered().layer(ViewsLayer.layer(InProcess::new(patterns)));
-    Check::new(id, BoxClassify::new(viewed.map_request(Passage::alone)))
+    let service = BoxClassify::new(viewed.map_request(Passage::alone));
+    Check::new(id, service).locating(&[Category::Secrets, Category::PersonalData])
 }
 
 /// Insecure code, as it stands: disguised code does not run. Not cached, because most texts hold no word that any rule

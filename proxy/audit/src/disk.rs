@@ -31,7 +31,9 @@ pub(crate) trait Disk: Send + Sync {
     fn read(&self, name: &str, from: u64) -> io::Result<Box<dyn Read + Send>>;
     /// Length of a file in bytes.
     fn length(&self, name: &str) -> io::Result<u64>;
-    /// Makes created names durable.
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes created and removed names durable.
     fn sync(&self) -> io::Result<()>;
 }
 
@@ -119,6 +121,10 @@ impl Disk for RealDisk {
 
     fn length(&self, name: &str) -> io::Result<u64> {
         Ok(std::fs::metadata(self.dir.join(name))?.len())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.dir.join(name))
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::checkpoint::Checkpoint;
 use crate::examined::Examined;
 use crate::fault::Problem;
 use crate::line::{self, Digest};
@@ -43,6 +44,8 @@ pub enum Record {
     Abandoned(Abandoned),
     /// The journal was closed in order.
     Sealed(Sealed),
+    /// Everything before it is signed.
+    Checkpoint(Checkpoint),
     /// Somebody has said what decisions are worth.
     Reviewed(Reviewed),
     /// Somebody was shown kept text.
@@ -115,6 +118,7 @@ impl Entry {
             "closed" => serde_json::from_slice(line).map(Record::Closed),
             "abandoned" => serde_json::from_slice(line).map(Record::Abandoned),
             "sealed" => serde_json::from_slice(line).map(Record::Sealed),
+            "checkpoint" => serde_json::from_slice(line).map(Record::Checkpoint),
             "reviewed" => serde_json::from_slice(line).map(Record::Reviewed),
             "revealed" => serde_json::from_slice(line).map(Record::Revealed),
             "acted" => serde_json::from_slice(line).map(Record::Acted),
@@ -134,10 +138,11 @@ impl Entry {
             Record::Started(record) => Body::Own(Own::Started(record)),
             Record::Opened(record) => Body::Opened(record),
             Record::Released(record) => Body::Released(record),
-            Record::Examined(record) => Body::Own(Own::Examined(record)),
+            Record::Examined(record) => Body::Examined(record),
             Record::Closed(record) => Body::Closed(record),
             Record::Abandoned(record) => Body::Own(Own::Abandoned(record)),
             Record::Sealed(record) => Body::Own(Own::Sealed(record)),
+            Record::Checkpoint(record) => Body::Own(Own::Checkpoint(record)),
             Record::Reviewed(record) => Body::Own(Own::Reviewed(record)),
             Record::Revealed(record) => Body::Own(Own::Revealed(record)),
             Record::Acted(record) => Body::Own(Own::Acted(record)),
@@ -155,6 +160,8 @@ impl Entry {
 pub(crate) enum Body<'a> {
     Opened(&'a Opened),
     Released(&'a Released),
+    /// As it was read back.
+    Examined(&'a Examined),
     Closed(&'a Closed),
     Own(Own<'a>),
 }
@@ -166,7 +173,7 @@ pub(crate) enum Own<'a> {
     Started(&'a Started),
     Abandoned(&'a Abandoned),
     Sealed(&'a Sealed),
-    Examined(&'a Examined),
+    Checkpoint(&'a Checkpoint),
     Reviewed(&'a Reviewed),
     Revealed(&'a Revealed),
     Acted(&'a Acted),
@@ -179,6 +186,7 @@ impl Body<'_> {
         match self {
             Self::Opened(opened) => render::opened(out, opened),
             Self::Released(released) => render::released(out, released),
+            Self::Examined(examined) => examined.render(out, None),
             Self::Closed(closed) => render::closed(out, closed),
             Self::Own(own) => {
                 crate::json::write(out, own)?;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::keys::PublicKey;
 use crate::line::Digest;
 
 /// The first bad record of a journal, and what is wrong with it.
@@ -90,6 +91,46 @@ pub enum Problem {
     /// Something other than `started` follows the end of a closed journal.
     #[error("a record follows `sealed` without a `started` in between")]
     AfterSeal,
+    /// A checkpoint is not of what stands before it.
+    #[error("the checkpoint is not of what stands before it, or its signature is wrong")]
+    Signature,
+    /// A checkpoint was signed by somebody else.
+    #[error("the checkpoint was signed by {key}, which is not trusted")]
+    Signer {
+        /// Who signed.
+        key: Box<PublicKey>,
+    },
+    /// There is no checkpoint at the end of a complete segment, or where one was noted elsewhere.
+    #[error("a signed checkpoint must stand here")]
+    Unsigned,
+    /// A record is another than was noted elsewhere.
+    #[error("another record was noted elsewhere: {noted}. The log was written anew")]
+    NotAsNoted {
+        /// The hash that was noted.
+        noted: Digest,
+    },
+    /// The log ends before a record that was noted elsewhere.
+    #[error(
+        "record {seq} was noted elsewhere and is not here: the log was cut, or put back to an older state"
+    )]
+    RolledBack {
+        /// The last record that was noted.
+        seq: u64,
+    },
+    /// What was noted elsewhere was not signed by a trusted key.
+    #[error("the note about record {seq} elsewhere was not signed by a trusted key")]
+    FalseAnchor {
+        /// The record.
+        seq: u64,
+    },
+    /// A note about removed segments was not signed by a trusted key, or does not continue the one before it.
+    #[error("the note about the removed records {first} to {last} is not as it was written")]
+    FalseNote {
+        /// The first record that was removed.
+        first: u64,
+        /// The last one.
+        last: u64,
+    },
     /// The request is open already.
     #[error("request {0} is opened twice")]
     OpenedTwice(Uuid),

@@ -1,22 +1,26 @@
 //! The journal as its callers see it.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
 
+use crate::anchor;
 use crate::disk::{Disk, RealDisk};
 use crate::entry::{Body, Own};
 use crate::error::JournalError;
 use crate::examined::Examined;
+use crate::keys;
 use crate::line::{FRAME_BYTES, LINE_BYTES};
 use crate::people::{Acted, Revealed, Reviewed};
 use crate::queue::{Shared, Step};
 use crate::receipt::{Promise, Receipt};
 use crate::record::{Closed, Opened, Released};
 use crate::recover::{self, Recovery};
+use crate::stats::Stats;
 use crate::syncer;
-use crate::writer::{Staged, Writer};
+use crate::writer::{Signing, Staged, Writer};
 
 /// Default size of a segment, in bytes: a restart reads one in well under a second.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -40,11 +44,13 @@ pub struct Options {
     /// Bytes of records that may wait for the disk. New requests are refused at half of it, so that
     /// the decisions about accepted ones still find room.
     pub queue_bytes: usize,
+    /// A file elsewhere to which signed checkpoints are appended, so that a log that was cut or put back shows.
+    pub anchor: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES, queue_bytes: QUEUE_BYTES }
+        Self { segment_bytes: SEGMENT_BYTES, queue_bytes: QUEUE_BYTES, anchor: None }
     }
 }
 
@@ -61,6 +67,7 @@ pub struct Journal {
 struct Threads {
     writer: JoinHandle<()>,
     syncer: JoinHandle<()>,
+    anchorer: Option<JoinHandle<()>>,
     /// Released after both threads have ended.
     _lock: Box<dyn Send>,
 }
@@ -85,9 +92,27 @@ impl Journal {
         disk.prepare().map_err(|error| unusable("creating it", error))?;
         let lock = disk.lock().map_err(|error| unusable("locking it", error))?;
         let lock = lock.ok_or_else(|| JournalError::Locked { dir: disk.dir().into() })?;
-        let recovered = recover::recover(&*disk)?;
+        let keys = keys::ready(&*disk).map_err(|error| unusable("reading its key", error))?;
+        let recovered = recover::recover(&*disk, keys.public())?;
         let shared = Arc::new(Shared::new(options.queue_bytes));
         let (reason, mut report) = (recovered.reason, recovered.report.clone());
+        let (anchors, anchorer) = match options.anchor.clone() {
+            None => (None, None),
+            Some(file) => {
+                let started = anchor::start(file, &shared);
+                let (anchors, thread) =
+                    started.map_err(|error| unusable("opening the file for checkpoints", error))?;
+                (Some(anchors), Some(thread))
+            }
+        };
+        let signing = Signing {
+            tree: recovered.scan.signatures.tree.clone(),
+            segment: recovered.first,
+            unsigned: 0,
+            signed: Instant::now(),
+            anchors,
+            anchored: None,
+        };
         let mut writer = Writer {
             disk: Arc::clone(&disk),
             shared: Arc::clone(&shared),
@@ -96,11 +121,13 @@ impl Journal {
             segment: recovered.segment,
             ledger: recovered.scan.ledger,
             segment_bytes: options.segment_bytes,
+            keys,
+            signing,
             staged: Staged::default(),
         };
         report.abandoned =
             writer.begin(reason).map_err(|error| unusable("writing its first records", error))?;
-        let threads = start(&shared, writer, lock)
+        let threads = start(&shared, writer, (lock, anchorer))
             .map_err(|error| unusable("starting its threads", error))?;
         Ok((Self { shared, threads: Mutex::new(Some(threads)) }, report))
     }
@@ -116,8 +143,10 @@ impl Journal {
     }
 
     /// Appends what is kept of the texts of a request that is open. Refusals come through the receipt.
-    pub fn append_examined(&self, examined: &Examined) -> Receipt {
-        self.append(&Body::Own(Own::Examined(examined)), Step::Examine(examined.id))
+    ///
+    /// The texts are moved, not copied: masking, cutting and writing them is left to the journal's thread.
+    pub fn append_examined(&self, examined: Box<Examined>) -> Receipt {
+        self.shared.push_late(examined)
     }
 
     /// Appends how a request ended. Refusals come through the receipt.
@@ -165,6 +194,12 @@ impl Journal {
         self.shared.health()
     }
 
+    /// What it has counted, for metrics.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
     /// Writes and syncs everything that was appended, ends the journal with a `sealed` record and
     /// gives up the directory. Blocks until that is done; a second call has nothing to do.
     ///
@@ -172,12 +207,13 @@ impl Journal {
     /// The failure that ended the journal, now or earlier: it is then not sealed.
     pub fn close(&self) -> Result<(), JournalError> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Threads { writer, syncer, _lock }) = threads {
+        if let Some(Threads { writer, syncer, anchorer, _lock }) = threads {
             self.shared.queue.close();
             // A thread that panicked has failed the journal before it ended.
             drop(writer.join());
             self.shared.syncs.stop();
             drop(syncer.join());
+            drop(anchorer.map(JoinHandle::join));
         }
         self.shared.health()
     }
@@ -195,11 +231,15 @@ fn refused(error: JournalError) -> Receipt {
     receipt
 }
 
-fn start(shared: &Arc<Shared>, writer: Writer, lock: Box<dyn Send>) -> std::io::Result<Threads> {
+fn start(
+    shared: &Arc<Shared>,
+    writer: Writer,
+    (lock, anchorer): (Box<dyn Send>, Option<JoinHandle<()>>),
+) -> std::io::Result<Threads> {
     let syncs = Arc::clone(shared);
     let syncer = Builder::new().name("audit-sync".into()).spawn(move || syncer::run(&syncs))?;
     match Builder::new().name("audit-write".into()).spawn(move || writer.run()) {
-        Ok(writer) => Ok(Threads { writer, syncer, _lock: lock }),
+        Ok(writer) => Ok(Threads { writer, syncer, anchorer, _lock: lock }),
         Err(error) => {
             shared.syncs.stop();
             drop(syncer.join());

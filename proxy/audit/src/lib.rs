@@ -49,7 +49,9 @@
 #[cfg(test)]
 extern crate self as proxy_audit;
 
+mod anchor;
 mod by_category;
+mod checkpoint;
 mod decided;
 mod disk;
 mod entry;
@@ -57,8 +59,10 @@ mod error;
 mod examined;
 mod fault;
 mod follow;
+mod hex;
 mod journal;
 mod json;
+mod keys;
 mod ledger;
 pub mod limits;
 mod line;
@@ -67,24 +71,31 @@ mod queue;
 mod receipt;
 mod record;
 mod recover;
+mod removed;
 mod render;
+mod retire;
 mod scan;
 mod segment;
+mod stats;
 mod syncer;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod trust;
 mod verify;
 mod words;
 mod writer;
 
 pub use by_category::ByCategory;
+pub use checkpoint::{Anchor, Checkpoint};
 pub use decided::{Decided, DecidedCheck, DecidedRuling, DecidedSpan, Origin, Pairs, decisions};
 pub use entry::{Abandoned, Entry, Record, Sealed, Started};
 pub use error::{JournalError, Misuse, ReadError};
-pub use examined::{Examined, Kept};
+pub use examined::{Examined, Kept, Masked};
 pub use fault::{Fault, Problem};
 pub use follow::{Follower, Place, tail};
 pub use journal::{Journal, Options};
+pub use keys::{NotAKey, PublicKey};
 pub use line::Digest;
 pub use people::{Acted, Revealed, Reviewed};
 pub use receipt::Receipt;
@@ -92,5 +103,9 @@ pub use record::{
     Check, Closed, Opened, ReadSummary, Released, Ruling, Span, Text, Timing, Unchecked,
 };
 pub use recover::Recovery;
-pub use verify::{Ending, Report, verify};
+pub use removed::Removed;
+pub use retire::{first_that_stays, remove_before};
+pub use stats::Stats;
+pub use trust::Trust;
+pub use verify::{Ending, Report, verify, verify_with};
 pub use words::{Action, Assessment, CheckStatus, Keep, Mode, Outcome, StartReason, Verdict};

@@ -19,6 +19,14 @@ pub const POINTER_BYTES: usize = 512;
 pub const LIST_ENTRIES: usize = 64;
 /// Most texts of one `released` record: as many as a request may ask for choices, with a few texts each.
 pub const RELEASED_ENTRIES: usize = 1024;
+/// Most texts of one `examined` record: of more, the last ones.
+pub const EXAMINED_ENTRIES: usize = 256;
+/// Most bytes of all texts of one `examined` record: of more, the last ones are kept whole.
+pub const EXAMINED_BYTES: usize = 128 << 10;
+/// Longest beginning of a text that is kept, in bytes.
+pub const TEXT_BYTES: usize = 32 << 10;
+/// Most masked stretches of a text that are listed. All are masked.
+pub const MASKED_ENTRIES: usize = 64;
 /// Longest comment of a person, in bytes.
 pub const COMMENT_BYTES: usize = 4096;
 /// Most decisions that one record of a verdict is about.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::fault::Problem;
+use crate::hex;
 
 /// Version of the line format, the field `v`.
 pub(crate) const VERSION: u32 = 1;
@@ -37,6 +38,19 @@ impl Digest {
         0xa6, 0x57,
     ]);
 
+    /// The hash of several pieces, back to back.
+    pub(crate) fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in parts {
+            hasher.update(part);
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
@@ -55,24 +69,7 @@ impl Digest {
 
     fn parse(text: &[u8]) -> Option<Self> {
         let digits = text.strip_prefix(b"b3:")?;
-        let mut bytes = [0; 32];
-        let (pairs, rest) = digits.as_chunks::<2>();
-        if pairs.len() != bytes.len() || !rest.is_empty() {
-            return None;
-        }
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = hex(*high)? << 4 | hex(*low)?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-/// Upper case is refused: a digest has one spelling, so that any change to its text shows.
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+        hex::decode(digits).map(Self)
     }
 }
 

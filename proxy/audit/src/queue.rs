@@ -3,17 +3,21 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::error::JournalError;
+use crate::examined::Examined;
 use crate::receipt::{Promise, Receipt};
+use crate::stats::{Counters, Stats};
 use crate::syncer::SyncQueue;
 
 /// What the threads of one journal share.
 pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) syncs: SyncQueue,
+    pub(crate) counters: Counters,
     /// The first failure, for good.
     health: OnceLock<JournalError>,
 }
@@ -23,6 +27,7 @@ impl Shared {
         Self {
             queue: Queue::new(queue_bytes),
             syncs: SyncQueue::default(),
+            counters: Counters::default(),
             health: OnceLock::new(),
         }
     }
@@ -31,6 +36,11 @@ impl Shared {
     /// The failure that ended the journal.
     pub(crate) fn health(&self) -> Result<(), JournalError> {
         self.health.get().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let queued_bytes = self.queue.lock().batch.waiting() as u64;
+        Stats { queued_bytes, failed: self.health.get().is_some(), ..self.counters.stats() }
     }
 
     /// Ends the journal: whatever is on its way fails, and so does whatever comes.
@@ -45,23 +55,43 @@ impl Shared {
 
     /// Hands over a record's body and what it does to the books.
     pub(crate) fn push(&self, body: &[u8], step: Step) -> Receipt {
+        self.hand_over(body.len(), step, |batch| {
+            batch.bytes.extend_from_slice(body);
+            Content::Body(body.len())
+        })
+    }
+
+    /// Hands over texts that the writer renders.
+    pub(crate) fn push_late(&self, examined: Box<Examined>) -> Receipt {
+        let (weight, step) = (examined.weight(), Step::Examine(examined.id));
+        self.hand_over(weight, step, |batch| {
+            batch.late_bytes += weight;
+            Content::Late(examined)
+        })
+    }
+
+    fn hand_over(
+        &self,
+        weight: usize,
+        step: Step,
+        add: impl FnOnce(&mut Batch) -> Content,
+    ) -> Receipt {
         let (promise, receipt) = Promise::new();
         let mut inner = self.queue.lock();
         let refusal = match self.health.get() {
             Some(failure) => Some(failure.clone()),
             None if inner.closing => Some(JournalError::Closed),
-            None if !self.queue.has_room(&inner, body.len(), step) => {
-                Some(JournalError::Overloaded)
-            }
+            None if !self.queue.has_room(&inner, weight, step) => Some(JournalError::Overloaded),
             None => None,
         };
         if let Some(refusal) = refusal {
             drop(inner);
+            self.counters.refused();
             promise.fail(refusal);
             return receipt;
         }
-        inner.batch.bytes.extend_from_slice(body);
-        inner.batch.pending.push_back(Pending { length: body.len(), step, promise });
+        let content = add(&mut inner.batch);
+        inner.batch.pending.push_back(Pending { content, step, promise });
         let idle = mem::take(&mut inner.writer_idle);
         drop(inner);
         if idle {
@@ -82,11 +112,19 @@ pub(crate) enum Step {
     Note,
 }
 
-/// A record on its way to the writer. Its body is the next `length` bytes of the batch.
+/// A record on its way to the writer.
 pub(crate) struct Pending {
-    pub(crate) length: usize,
+    pub(crate) content: Content,
     pub(crate) step: Step,
     pub(crate) promise: Promise,
+}
+
+/// What a record says.
+pub(crate) enum Content {
+    /// The next so many bytes of the batch.
+    Body(usize),
+    /// Texts that are still to be masked, cut and rendered.
+    Late(Box<Examined>),
 }
 
 /// What the writer takes at once: bodies back to back, so that queueing a record allocates nothing
@@ -95,6 +133,15 @@ pub(crate) struct Pending {
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) pending: VecDeque<Pending>,
+    /// What is not in `bytes` yet.
+    pub(crate) late_bytes: usize,
+}
+
+impl Batch {
+    /// Bytes that wait.
+    fn waiting(&self) -> usize {
+        self.bytes.len().saturating_add(self.late_bytes)
+    }
 }
 
 #[derive(Default)]
@@ -103,6 +150,16 @@ struct Inner {
     closing: bool,
     /// Whether the writer sleeps: a wake-up costs a system call, and only then is it needed.
     writer_idle: bool,
+}
+
+/// What a look into the queue has given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Some,
+    /// Nothing came in time.
+    Nothing,
+    /// The journal is closing, and nothing is left.
+    Closed,
 }
 
 /// The queue before the writer.
@@ -129,23 +186,32 @@ impl Queue {
             Step::Open(_) | Step::Note => self.limit / 2,
             Step::Release(_) | Step::Examine(_) | Step::Close(_) => self.limit,
         };
-        inner.batch.bytes.len().saturating_add(length) <= limit
+        inner.batch.waiting().saturating_add(length) <= limit
     }
 
-    /// Swaps everything that waits with the empty `batch`, sleeping until there is something.
-    /// False: the journal is closing and nothing is left.
-    pub(crate) fn take(&self, batch: &mut Batch) -> bool {
+    /// Swaps everything that waits with the empty `batch`, sleeping until there is something, or for so long.
+    pub(crate) fn take(&self, batch: &mut Batch, wait: Option<Duration>) -> Taken {
         let mut inner = self.lock();
         loop {
             if !inner.batch.pending.is_empty() {
                 mem::swap(&mut inner.batch, batch);
-                return true;
+                return Taken::Some;
             }
             if inner.closing {
-                return false;
+                return Taken::Closed;
             }
             inner.writer_idle = true;
-            inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            let Some(wait) = wait else {
+                inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = self.filled.wait_timeout(inner, wait);
+            let (woken, timer) = waited.unwrap_or_else(PoisonError::into_inner);
+            inner = woken;
+            if timer.timed_out() && inner.batch.pending.is_empty() && !inner.closing {
+                inner.writer_idle = false;
+                return Taken::Nothing;
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::disk::{self, Disk, DiskFile};
 use crate::error::JournalError;
 use crate::fault::{Fault, Problem};
+use crate::keys::PublicKey;
 use crate::line::Head;
 use crate::scan::{End, Scan, ScanError};
 use crate::segment::{self, Lines};
@@ -33,6 +34,8 @@ pub struct Recovery {
 /// Where the writer goes on.
 pub(crate) struct Recovered {
     pub(crate) segment: Segment,
+    /// The number of its first record.
+    pub(crate) first: u64,
     pub(crate) scan: Scan,
     pub(crate) reason: StartReason,
     pub(crate) report: Recovery,
@@ -45,14 +48,14 @@ impl Recovered {
 }
 
 /// Reads the last segment and gets it ready to append to. A damaged segment is left as it is.
-pub(crate) fn recover(disk: &dyn Disk) -> Result<Recovered, JournalError> {
+pub(crate) fn recover(disk: &dyn Disk, key: PublicKey) -> Result<Recovered, JournalError> {
     let segments =
         segment::sorted(disk.files().map_err(|error| unusable(disk, "listing it", error))?);
     let Some((last, before)) = segments.split_last() else {
         return begin_new(disk);
     };
     let mut report = Recovery::default();
-    let mut scan = scan_from(last);
+    let mut scan = scan_from(last, key);
     let file = disk.append(last).map_err(|error| unusable(disk, "opening a segment", error))?;
     if let End::Torn { offset, length } = scan_segment(disk, &mut scan, last)? {
         let name = move_aside(disk, last, offset, &*file)
@@ -62,12 +65,19 @@ pub(crate) fn recover(disk: &dyn Disk) -> Result<Recovered, JournalError> {
     }
     if scan.counts.records == 0 {
         // The process died between creating this segment and writing its first record.
-        scan = scan_before(disk, before, last)?;
+        scan = scan_before(disk, (before, last), key)?;
     }
     report.records_read = scan.counts.records;
     report.was_sealed = scan.sealed;
     let length = disk.length(last).map_err(|error| unusable(disk, "opening a segment", error))?;
-    Ok(Recovered { segment: Segment { file, length }, scan, reason: StartReason::Restart, report })
+    let first = segment::first(last).unwrap_or(1);
+    Ok(Recovered {
+        segment: Segment { file, length },
+        first,
+        scan,
+        reason: StartReason::Restart,
+        report,
+    })
 }
 
 fn begin_new(disk: &dyn Disk) -> Result<Recovered, JournalError> {
@@ -76,6 +86,7 @@ fn begin_new(disk: &dyn Disk) -> Result<Recovered, JournalError> {
         .map_err(|error| unusable(disk, "creating the first segment", error))?;
     Ok(Recovered {
         segment: Segment { file, length: 0 },
+        first: 1,
         scan: Scan::from_genesis(),
         reason: StartReason::New,
         report: Recovery { was_sealed: true, ..Recovery::default() },
@@ -84,15 +95,21 @@ fn begin_new(disk: &dyn Disk) -> Result<Recovered, JournalError> {
 
 /// The first segment must begin at the genesis value; a later one is taken on trust, because to
 /// follow the chain further back is the verifier's work.
-fn scan_from(name: &str) -> Scan {
-    if segment::first(name) == Some(1) { Scan::from_genesis() } else { Scan::from_any_segment() }
+fn scan_from(name: &str, key: PublicKey) -> Scan {
+    let first = segment::first(name) == Some(1);
+    let scan = if first { Scan::from_genesis() } else { Scan::from_any_segment() };
+    scan.signed_by(key)
 }
 
 /// Scans the segment before the empty `last` one, which must fit behind it.
-fn scan_before(disk: &dyn Disk, before: &[String], last: &str) -> Result<Scan, JournalError> {
-    let mut scan = Scan::from_genesis();
+fn scan_before(
+    disk: &dyn Disk,
+    (before, last): (&[String], &str),
+    key: PublicKey,
+) -> Result<Scan, JournalError> {
+    let mut scan = Scan::from_genesis().signed_by(key);
     if let Some(name) = before.last() {
-        scan = scan_from(name);
+        scan = scan_from(name, key);
         let end = scan_segment(disk, &mut scan, name)?;
         if scan.counts.records == 0 || !matches!(end, End::Whole) {
             return Err(damaged(disk, name, Problem::Incomplete));
@@ -101,6 +118,8 @@ fn scan_before(disk: &dyn Disk, before: &[String], last: &str) -> Result<Scan, J
     if segment::first(last) != Some(scan.head().seq + 1) {
         return Err(damaged(disk, last, Problem::Name { found: scan.head().seq + 1 }));
     }
+    // The writer begins this segment's tree.
+    scan.signatures.begin(scan.head().seq + 1);
     Ok(scan)
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn closed(out: &mut Vec<u8>, record: &Closed) {
     raw(out, "}");
 }
 
-fn head(out: &mut Vec<u8>, kind: &'static str, id: Uuid, time: Timestamp) {
+pub(crate) fn head(out: &mut Vec<u8>, kind: &'static str, id: Uuid, time: Timestamp) {
     word(out, r#""kind":"#, kind);
     word(out, r#","id":"#, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     raw(out, r#","time":"#);
@@ -155,12 +155,12 @@ fn raw(out: &mut Vec<u8>, json: &str) {
 }
 
 /// A word that needs no escapes.
-fn word(out: &mut Vec<u8>, name: &'static str, value: &str) {
+pub(crate) fn word(out: &mut Vec<u8>, name: &'static str, value: &str) {
     raw(out, name);
     quoted(out, value);
 }
 
-fn text(out: &mut Vec<u8>, name: &'static str, value: &str, limit: usize) {
+pub(crate) fn text(out: &mut Vec<u8>, name: &'static str, value: &str, limit: usize) {
     raw(out, name);
     string(out, &cut(value, limit));
 }
@@ -171,12 +171,12 @@ fn optional(out: &mut Vec<u8>, name: &'static str, value: Option<&Text>, limit: 
     }
 }
 
-fn count(out: &mut Vec<u8>, name: &'static str, value: u64) {
+pub(crate) fn count(out: &mut Vec<u8>, name: &'static str, value: u64) {
     raw(out, name);
     raw(out, itoa::Buffer::new().format(value));
 }
 
-fn left_out(out: &mut Vec<u8>, name: &'static str, before: u32, extra: usize) {
+pub(crate) fn left_out(out: &mut Vec<u8>, name: &'static str, before: u32, extra: usize) {
     let all = u64::from(before).saturating_add(extra as u64).min(u32::MAX.into());
     if all > 0 {
         count(out, name, all);
@@ -188,7 +188,7 @@ fn number(out: &mut Vec<u8>, name: &'static str, value: f32) {
     decimal(out, value);
 }
 
-fn list<T>(
+pub(crate) fn list<T>(
     out: &mut Vec<u8>,
     name: &'static str,
     items: &[T],
@@ -232,7 +232,7 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
 }
 
 /// A string, with everything escaped that JSON asks for or that deceives a reader.
-fn string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     // Without an early exit this compiles to a few vector instructions.
     let plain = text
         .bytes()

@@ -8,9 +8,11 @@ use uuid::Uuid;
 
 use crate::error::Misuse;
 use crate::fault::{Fault, Problem};
+use crate::keys::PublicKey;
 use crate::ledger::Ledger;
 use crate::line::{self, Head, VERSION};
 use crate::segment::{self, Lines, Piece};
+use crate::trust::Signatures;
 
 /// The fields that the chain and the books need. Everything else is passed over, though it must be
 /// JSON. A kind that a later version adds may use these names with these types only.
@@ -66,6 +68,9 @@ pub(crate) struct Scan {
     pub(crate) counts: Counts,
     /// Whether the last record is `sealed`.
     pub(crate) sealed: bool,
+    pub(crate) signatures: Signatures,
+    /// The requests that are open here are not known: what comes before was removed.
+    pub(crate) open_unknown: bool,
     first_time: String,
     last_time: String,
 }
@@ -83,9 +88,21 @@ impl Scan {
             ledger: Ledger::default(),
             counts: Counts::default(),
             sealed: false,
+            signatures: Signatures::default(),
+            open_unknown: false,
             first_time: String::new(),
             last_time: String::new(),
         }
+    }
+
+    /// A scan that goes on behind `head`, where what comes before was removed.
+    pub(crate) fn from_removed(head: Head) -> Self {
+        Self { head: Some(head), open_unknown: true, ..Self::from_any_segment() }
+    }
+
+    /// The same, in which checkpoints must be signed by `key`.
+    pub(crate) fn signed_by(self, key: PublicKey) -> Self {
+        Self { signatures: Signatures::of(key), ..self }
     }
 
     /// The last sound record.
@@ -148,9 +165,17 @@ impl Scan {
             if brief.kind != "started" {
                 return Err(Problem::NoStart);
             }
+            self.signatures.begin(brief.seq);
+        }
+        let is_checkpoint = brief.kind == "checkpoint";
+        if is_checkpoint {
+            let before = Head { seq: brief.seq.saturating_sub(1), hash: links.prev };
+            self.signatures.check(line, before)?;
         }
         self.book(&brief)?;
-        self.head = Some(Head { seq: brief.seq, hash: links.hash });
+        let head = Head { seq: brief.seq, hash: links.hash };
+        self.signatures.take(head, is_checkpoint)?;
+        self.head = Some(head);
         self.counts.records += 1;
         self.counts.bytes += line.len() as u64 + 1;
         if let Some(time) = &brief.time {
@@ -167,14 +192,16 @@ impl Scan {
     fn book(&mut self, brief: &Brief<'_>) -> Result<(), Problem> {
         let missing =
             |field: &str| Problem::Unreadable { why: format!("it has no field `{field}`") };
-        if self.sealed && brief.kind != "started" {
+        if self.sealed && !matches!(brief.kind.as_ref(), "started" | "checkpoint") {
             return Err(Problem::AfterSeal);
         }
-        self.sealed = false;
+        // A seal is signed by the checkpoint behind it.
+        self.sealed &= brief.kind == "checkpoint";
         let counter = match brief.kind.as_ref() {
             "started" => {
                 let open = brief.open.as_deref().ok_or_else(|| missing("open"))?;
-                if self.head.is_some() && !self.ledger.has_open(open) {
+                let known = self.head.is_some() && !std::mem::take(&mut self.open_unknown);
+                if known && !self.ledger.has_open(open) {
                     return Err(Problem::OpenSet);
                 }
                 self.ledger.restart(open);
@@ -184,6 +211,7 @@ impl Scan {
                 self.sealed = true;
                 return Ok(());
             }
+            "checkpoint" => return Ok(()),
             "reviewed" | "revealed" | "acted" => {
                 self.counts.acts += 1;
                 return Ok(());

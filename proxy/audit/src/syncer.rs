@@ -5,7 +5,7 @@
 
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::disk::DiskFile;
 use crate::error::JournalError;
@@ -136,8 +136,10 @@ pub(crate) fn run(shared: &Shared) {
     let _guard = FailOnPanic(shared);
     let mut promises = Vec::new();
     while let Some(file) = shared.syncs.next(&mut promises) {
+        let began = Instant::now();
         match file.sync() {
             Ok(()) => {
+                shared.counters.synced(began.elapsed(), promises.len());
                 shared.syncs.done();
                 promises.drain(..).for_each(Promise::durable);
             }

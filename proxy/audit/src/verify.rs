@@ -8,9 +8,12 @@ use jiff::Timestamp;
 use crate::disk::{Disk, RealDisk};
 use crate::error::ReadError;
 use crate::fault::{Fault, Problem};
+use crate::keys::{self, PublicKey};
 use crate::line::Digest;
+use crate::removed;
 use crate::scan::{End, Scan, ScanError};
 use crate::segment::{self, Lines};
+use crate::trust::{Signatures, Trust};
 
 /// What a sound journal holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,13 @@ pub struct Report {
     pub first_time: Option<Timestamp>,
     /// When the last record was written.
     pub last_time: Option<Timestamp>,
+    /// Number of the last record that was removed with its segment; 0 if none was.
+    pub removed: u64,
+    /// Number of the last record that a checkpoint covers. What comes after it is covered by the chain alone, until the
+    /// next one.
+    pub signed: u64,
+    /// Who must have signed; nothing if nobody said.
+    pub key: Option<PublicKey>,
     /// Number of the last record; 0 if there is none.
     pub head_seq: u64,
     /// Hash of the last record. Noted down elsewhere, it shows later whether records were removed
@@ -79,8 +89,11 @@ impl fmt::Display for Ending {
 }
 
 /// Reads the whole journal in `dir` and checks every record: its hash, its place in the chain, its
-/// number, and that every close has its open. May run beside a process that writes the journal, and
+/// number, that every close has its open, and every signature. May run beside a process that writes the journal, and
 /// then sees some recent state of it.
+///
+/// Whoever must have signed is said by the file `journal.pub` in `dir`, which is worth no more than `dir` itself; see
+/// [`verify_with`].
 ///
 /// Reads as a stream: memory is bounded by the requests of one segment.
 ///
@@ -91,15 +104,39 @@ pub fn verify(dir: &Path) -> Result<Report, ReadError> {
     verify_on(&RealDisk::new(dir))
 }
 
+/// The same, against a key and checkpoints that were noted elsewhere.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(dir: &Path, trust: &Trust) -> Result<Report, ReadError> {
+    against(&RealDisk::new(dir), trust)
+}
+
 pub(crate) fn verify_on(disk: &dyn Disk) -> Result<Report, ReadError> {
+    let key = keys::public(disk)
+        .map_err(|error| ReadError::Io { path: disk.dir().join(keys::PUBLIC), source: error })?;
+    against(disk, &key.map(Trust::key).unwrap_or_default())
+}
+
+fn against(disk: &dyn Disk, trust: &Trust) -> Result<Report, ReadError> {
     let io = |name: &str, source| ReadError::Io { path: disk.dir().join(name), source };
     let segments = segment::sorted(disk.files().map_err(|error| io("", error))?);
-    let Some(last) = segments.last() else {
+    let about = |segment: &str, problem| fault(segment, (0, None), problem);
+    let signatures = Signatures::new(trust).map_err(|problem| about("anchors", problem))?;
+    let notes = removed::read(disk).map_err(|error| io(removed::FILE, error))?;
+    let gone =
+        removed::last(&notes, &signatures).map_err(|problem| about(removed::FILE, problem))?;
+    let mut scan = gone.map_or_else(Scan::from_genesis, Scan::from_removed);
+    scan.signatures = signatures;
+    // A removal that was interrupted has left what its note says is gone.
+    let is_left =
+        |name: &&String| segment::first(name).is_some_and(|first| first > scan.head().seq);
+    let segments: Vec<&String> = segments.iter().filter(is_left).collect();
+    let Some(last) = segments.last().copied() else {
         return Err(ReadError::NoJournal { dir: disk.dir().into() });
     };
-    let mut scan = Scan::from_genesis();
     let mut torn = None;
-    for name in &segments {
+    for name in segments.iter().copied() {
         let before = scan.counts.records;
         let source = disk.read(name, 0).map_err(|error| io(name, error))?;
         let end = scan.segment(name, Lines::new(source, 0)).map_err(|error| match error {
@@ -113,13 +150,29 @@ pub(crate) fn verify_on(disk: &dyn Disk) -> Result<Report, ReadError> {
             }
             End::Whole => 0,
         };
+        let place = (offset, Some(scan.head().seq + 1));
         if name != last && (torn.is_some() || scan.counts.records == before) {
-            let (segment, seq) = (name.clone(), Some(scan.head().seq + 1));
-            let fault = Fault { segment, line: None, offset, seq, problem: Problem::Incomplete };
-            return Err(ReadError::Damaged(Box::new(fault)));
+            return Err(fault(name, place, Problem::Incomplete));
+        }
+        if name != last && scan.signatures.are_due() && !scan.signatures.at_end {
+            return Err(fault(name, place, Problem::Unsigned));
         }
     }
-    Ok(report(&scan, segments.len() as u64, torn))
+    if let Some(seq) = scan.signatures.beyond(scan.head()) {
+        let place = (0, Some(scan.head().seq + 1));
+        return Err(fault(last, place, Problem::RolledBack { seq }));
+    }
+    let removed = gone.map_or(0, |head| head.seq);
+    Ok(Report {
+        removed,
+        key: trust.keys.first().copied(),
+        ..report(&scan, segments.len() as u64, torn)
+    })
+}
+
+fn fault(segment: &str, (offset, seq): (u64, Option<u64>), problem: Problem) -> ReadError {
+    let segment = segment.to_owned();
+    ReadError::Damaged(Box::new(Fault { segment, line: None, offset, seq, problem }))
 }
 
 fn report(scan: &Scan, segments: u64, torn: Option<u64>) -> Report {
@@ -139,11 +192,16 @@ fn report(scan: &Scan, segments: u64, torn: Option<u64>) -> Report {
         still_open: scan.ledger.open_count() as u64,
         first_time,
         last_time,
+        removed: 0,
+        signed: scan.signatures.signed,
+        key: None,
         head_seq: head.seq,
         head: head.hash,
         ending: match torn {
             Some(bytes) => Ending::Torn { bytes },
-            None if scan.sealed => Ending::Sealed,
+            None if scan.sealed && (scan.signatures.at_end || !scan.signatures.are_due()) => {
+                Ending::Sealed
+            }
             None => Ending::NotSealed,
         },
     }

@@ -4,20 +4,24 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::anchor::Anchors;
+use crate::checkpoint::{Anchor, Checkpoint};
 use crate::disk::{self, Disk, DiskFile};
 use crate::entry::{Abandoned, Body, Own, Sealed, Started};
 use crate::error::{JournalError, Misuse};
+use crate::keys::Keys;
 use crate::ledger::{Ledger, OPEN_LIMIT};
 use crate::line::{FRAME_BYTES, Head};
-use crate::queue::{Batch, FailOnPanic, Pending, Shared, Step};
+use crate::queue::{Batch, Content, FailOnPanic, Pending, Shared, Step, Taken};
 use crate::receipt::Promise;
 use crate::record::Text;
 use crate::segment;
+use crate::tree::Tree;
 use crate::words::StartReason;
 
 /// Most bytes of one write: a batch beyond it is split, so that the first records of a large batch
@@ -33,6 +37,19 @@ const GATHER_EACH: Duration = Duration::from_micros(15);
 
 /// How long records are gathered at most.
 const GATHER: Duration = Duration::from_millis(1);
+
+/// How often what was written is signed: so much is covered by the chain alone.
+const SIGN_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a checkpoint is noted elsewhere, besides at the end of a segment and of the journal.
+const ANCHOR_EVERY: Duration = Duration::from_secs(60);
+
+/// Whether a checkpoint is noted elsewhere in any case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noted {
+    AtOnce,
+    NowAndThen,
+}
 
 /// What `started` records name as their writer.
 const SOFTWARE: &str = concat!("portcullis ", env!("CARGO_PKG_VERSION"));
@@ -55,8 +72,26 @@ pub(crate) struct Writer {
     pub(crate) segment_bytes: u64,
     /// Bytes of records in this segment, written or staged, after its `started` record.
     pub(crate) filled: u64,
+    /// What signs, and fingerprints texts.
+    pub(crate) keys: Keys,
+    pub(crate) signing: Signing,
     /// Lines to write next, and the receipts that go with them.
     pub(crate) staged: Staged,
+}
+
+/// What is to be signed next.
+pub(crate) struct Signing {
+    /// The hashes of the records of this segment.
+    pub(crate) tree: Tree,
+    /// The number of its first record.
+    pub(crate) segment: u64,
+    /// Records behind the last checkpoint.
+    pub(crate) unsigned: u64,
+    /// When the last checkpoint was signed.
+    pub(crate) signed: Instant,
+    /// Who notes checkpoints elsewhere, and when the last one was given to them.
+    pub(crate) anchors: Option<Anchors>,
+    pub(crate) anchored: Option<Instant>,
 }
 
 /// What the next write holds.
@@ -76,7 +111,11 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let _guard = FailOnPanic(&shared);
         let mut batch = Batch::default();
-        while self.next(&mut batch) {
+        loop {
+            let taken = self.next(&mut batch);
+            if taken == Taken::Closed {
+                break;
+            }
             if let Err(error) = self.write_batch(&mut batch) {
                 self.abort(&mut batch, error);
                 return;
@@ -90,13 +129,15 @@ impl Writer {
 
     /// The next batch. While many requests are open, more records are about to come: waiting for them a moment
     /// saves writes, syncs and wake-ups.
-    fn next(&self, batch: &mut Batch) -> bool {
+    fn next(&self, batch: &mut Batch) -> Taken {
         let open = self.ledger.open_count();
         if open > FEW_OPEN {
             let each = u32::try_from(open).unwrap_or(u32::MAX);
             thread::sleep(GATHER_EACH.saturating_mul(each).min(GATHER));
         }
-        self.shared.queue.take(batch)
+        let unsigned = self.signing.unsigned > 0;
+        let until_due = || SIGN_EVERY.saturating_sub(self.signing.signed.elapsed());
+        self.shared.queue.take(batch, unsigned.then(until_due))
     }
 
     /// Writes the first records of this process: `started`, and the end of every request that the
@@ -117,32 +158,72 @@ impl Writer {
 
     fn write_batch(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
         let mut rest = batch.bytes.as_slice();
-        while let Some(pending) = batch.pending.pop_front() {
-            let (body, after) = rest.split_at_checked(pending.length).unwrap_or_default();
-            rest = after;
-            self.stage(pending, body)?;
+        while let Some(Pending { content, step, promise }) = batch.pending.pop_front() {
+            match content {
+                Content::Body(length) => {
+                    let (body, after) = rest.split_at_checked(length).unwrap_or_default();
+                    rest = after;
+                    self.stage((step, promise), body)?;
+                }
+                Content::Late(examined) => {
+                    let mut body = mem::take(&mut self.staged.body);
+                    body.clear();
+                    examined.render(&mut body, Some(&self.keys.text));
+                    let staged = self.stage((step, promise), &body);
+                    self.staged.body = body;
+                    staged?;
+                }
+            }
         }
         batch.bytes.clear();
+        batch.late_bytes = 0;
+        if self.signing.unsigned > 0 && self.signing.signed.elapsed() >= SIGN_EVERY {
+            self.checkpoint(Noted::NowAndThen)?;
+        }
         self.flush()
     }
 
+    /// Adds a checkpoint of everything before it to the next write. Nobody waits for it.
+    fn checkpoint(&mut self, noted: Noted) -> Result<(), JournalError> {
+        let signed = (self.signing.segment, self.signing.tree.root());
+        let checkpoint = Checkpoint::sign(&self.keys, self.head, signed, Timestamp::now());
+        let Head { seq, hash } = self.head;
+        let (urgent, filled) = (self.staged.urgent, self.filled);
+        self.stage_own(Own::Checkpoint(&checkpoint))
+            .map_err(|error| JournalError::failed("encoding a record", error))?;
+        // It is not counted, as `started` is not, so that a segment of small size still takes records.
+        (self.staged.urgent, self.filled) = (urgent, filled);
+        (self.signing.unsigned, self.signing.signed) = (0, Instant::now());
+        let due = self.signing.anchored.is_none_or(|then| then.elapsed() >= ANCHOR_EVERY);
+        if let Some(anchors) =
+            self.signing.anchors.as_ref().filter(|_| noted == Noted::AtOnce || due)
+        {
+            let (promise, receipt) = Promise::new();
+            self.staged.promises.push(promise);
+            self.signing.anchored = Some(Instant::now());
+            // Nobody notes anything any more if that thread is gone; then it has said so.
+            drop(anchors.send((Anchor { seq, hash, checkpoint }, receipt)));
+        }
+        Ok(())
+    }
+
     /// Adds one record to the next write.
-    fn stage(&mut self, pending: Pending, body: &[u8]) -> Result<(), JournalError> {
+    fn stage(&mut self, (step, promise): (Step, Promise), body: &[u8]) -> Result<(), JournalError> {
         if self.filled.saturating_add((body.len() + FRAME_BYTES) as u64) > self.segment_bytes
             && self.filled > 0
             && let Err(error) = self.rotate()
         {
             self.shared.fail(error.clone());
-            pending.promise.fail(error.clone());
+            promise.fail(error.clone());
             return Err(error);
         }
-        self.staged.urgent |= !matches!(pending.step, Step::Open(_) | Step::Examine(_));
-        if let Err(refusal) = self.book(pending.step) {
-            pending.promise.fail(refusal);
+        self.staged.urgent |= !matches!(step, Step::Open(_) | Step::Examine(_));
+        if let Err(refusal) = self.book(step) {
+            promise.fail(refusal);
             return Ok(());
         }
         self.stage_body(body);
-        self.staged.promises.push(pending.promise);
+        self.staged.promises.push(promise);
         if self.staged.lines.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -164,6 +245,8 @@ impl Writer {
         let before = self.staged.lines.len();
         self.head.write(&mut self.staged.lines, body);
         self.filled += (self.staged.lines.len() - before) as u64;
+        self.signing.tree.push(self.head.hash);
+        self.signing.unsigned += 1;
     }
 
     /// Adds a record of the journal itself.
@@ -215,6 +298,7 @@ impl Writer {
     /// Goes on in a new segment. The old one is durable before the new one exists, so a power cut
     /// can never keep the new and lose the end of the old.
     fn rotate(&mut self) -> Result<(), JournalError> {
+        self.checkpoint(Noted::AtOnce)?;
         self.flush()?;
         self.shared.syncs.drain(&self.shared)?;
         let name = segment::name(self.head.seq + 1);
@@ -222,6 +306,7 @@ impl Writer {
             self.disk.sync()?;
             self.segment = Segment { file, length: 0 };
             self.filled = 0;
+            (self.signing.tree, self.signing.segment) = (Tree::default(), self.head.seq + 1);
             self.stage_started(StartReason::Rotated, self.ledger.open_ids())
         });
         begun.map_err(|error| JournalError::failed("beginning a segment", error))
@@ -232,6 +317,7 @@ impl Writer {
         let still_open = self.ledger.open_count() as u64;
         self.stage_own(Own::Sealed(&Sealed { time: Timestamp::now(), still_open }))
             .map_err(|error| JournalError::failed("encoding a record", error))?;
+        self.checkpoint(Noted::AtOnce)?;
         self.flush()?;
         self.shared.syncs.drain(&self.shared)
     }

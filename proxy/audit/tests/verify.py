@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """A second verifier for the audit journal, independent of the Rust one.
 
-Usage: verify.py DIRECTORY        (needs the package `blake3` from PyPI)
+Usage: verify.py DIRECTORY [KEY [ANCHORS]]    (needs the packages `blake3` and `cryptography` from PyPI)
 
-It reads every segment in order and recomputes the chain from the bytes on disk. It shares nothing
-with the product but the description of the format, so the two can only agree if both are right.
+It reads every segment in order and recomputes the chain, the Merkle trees and the signatures from the bytes on disk. It
+shares nothing with the product but the description of the format, so the two can only agree if both are right. KEY is the
+public key that must have signed, `ed25519:...`; without it the one in `journal.pub` is taken. ANCHORS is a file of
+checkpoints that were noted elsewhere.
 """
 
 import json
@@ -13,9 +15,12 @@ import re
 import sys
 
 from blake3 import blake3
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 GENESIS = "b3:" + blake3(b"portcullis audit journal v1").hexdigest()
 FRAME = re.compile(rb'(\{"v":1,"seq":(\d+),.*,"prev":"(b3:[0-9a-f]{64})"),"hash":"(b3:[0-9a-f]{64})"\}')
+PER_REQUEST = ("released", "examined", "closed", "abandoned")
 
 
 class Bad(Exception):
@@ -30,14 +35,55 @@ def no_repeats(pairs):
     return fields
 
 
+def check_signature(key, signature, lines):
+    """Checks an Ed25519 signature of lines of text."""
+    message = "".join(f"{line}\n" for line in lines).encode()
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.removeprefix("ed25519:")))
+    if not re.fullmatch("[0-9a-f]{128}", signature):
+        raise Bad("wrong signature")
+    try:
+        public.verify(bytes.fromhex(signature), message)
+    except InvalidSignature:
+        raise Bad("wrong signature") from None
+
+
+def checkpoint_lines(seq, digest, fields):
+    """What a checkpoint signs."""
+    return ["portcullis audit checkpoint v1", seq, digest, fields["segment"], fields["root"], fields["time"]]
+
+
+def merkle_root(leaves):
+    """RFC 6962, 2.1, with BLAKE3."""
+    if len(leaves) < 2:
+        return blake3(b"\0" + leaves[0]).digest() if leaves else blake3(b"").digest()
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    return blake3(b"\1" + merkle_root(leaves[:half]) + merkle_root(leaves[half:])).digest()
+
+
 class Journal:
     """The state of the chain and the books, record by record."""
 
-    def __init__(self):
+    def __init__(self, key, noted):
+        self.key, self.noted = key, noted
         self.seq, self.head = 0, GENESIS
         self.open, self.done = set(), set()
-        self.counts = dict.fromkeys(["opened", "closed", "abandoned", "started", "sealed"], 0)
-        self.sealed = False
+        self.counts = {}
+        self.sealed, self.signed_end, self.open_unknown = False, False, False
+        self.segment, self.leaves = 0, []
+
+    def removed(self, path):
+        """Takes in the notes about segments that are gone."""
+        for line in path.read_text().splitlines() if path.exists() else []:
+            note = json.loads(line, object_pairs_hook=no_repeats)
+            if note["first"] != self.seq + 1 or note["prev"] != self.head or note["last"] < note["first"]:
+                raise Bad("the note does not continue what comes before")
+            if self.key and note["key"] != self.key:
+                raise Bad("signed by somebody else")
+            values = [note[name] for name in ("first", "last", "prev", "hash", "time")]
+            # JSON as the product writes a string; reasons are plain words.
+            lines = ["portcullis audit removed v1", *values, json.dumps(note["why"], ensure_ascii=False)]
+            check_signature(note["key"], note["signature"], lines)
+            self.seq, self.head, self.open_unknown = note["last"], note["hash"], True
 
     def take(self, line, first_of):
         """Checks one line; `first_of` is the segment's name on its first line."""
@@ -52,58 +98,118 @@ class Journal:
             raise Bad(f"record {seq.decode()} where {self.seq + 1} was due")
         if prev.decode() != self.head:
             raise Bad("does not continue the record before")
-        if first_of and (first_of != f"{self.seq + 1:020}.jsonl" or fields["kind"] != "started"):
-            raise Bad("wrong beginning of a segment")
+        if first_of:
+            if first_of != f"{self.seq + 1:020}.jsonl" or fields["kind"] != "started":
+                raise Bad("wrong beginning of a segment")
+            self.segment, self.leaves = self.seq + 1, []
+        if fields["kind"] == "checkpoint":
+            self.checkpoint(fields)
         self.book(fields)
         self.seq, self.head = self.seq + 1, digest.decode()
+        self.leaves.append(bytes.fromhex(self.head.removeprefix("b3:")))
+        self.signed_end = fields["kind"] == "checkpoint"
+        if self.noted.get(self.seq, self.head) != self.head:
+            raise Bad("another record was noted elsewhere")
+        if self.seq - 1 in self.noted and not self.signed_end:
+            raise Bad("a checkpoint was noted elsewhere")
+
+    def checkpoint(self, fields):
+        """A checkpoint is of everything before it, signed by whoever must have."""
+        if self.key and fields["key"] != self.key:
+            raise Bad("signed by somebody else")
+        if fields["segment"] != self.segment or fields["root"] != "b3:" + merkle_root(self.leaves).hex():
+            raise Bad("the checkpoint is of another segment")
+        check_signature(fields["key"], fields["signature"], checkpoint_lines(self.seq, self.head, fields))
 
     def book(self, fields):
         """Every close has its open, and no id is used twice between two starts."""
         kind, who = fields["kind"], fields.get("id")
-        if self.sealed and kind != "started":
+        if self.sealed and kind not in ("started", "checkpoint"):
             raise Bad("follows the seal")
-        self.sealed = kind == "sealed"
+        self.sealed = kind == "sealed" or (self.sealed and kind == "checkpoint")
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind == "started":
-            if set(fields["open"]) != self.open:
+            if set(fields["open"]) != self.open and not self.open_unknown:
                 raise Bad("names other open requests")
+            self.open, self.open_unknown = set(fields["open"]), False
             self.done.clear()
         elif kind == "opened":
             if who in self.open or who in self.done:
                 raise Bad("opened twice")
             self.open.add(who)
-        elif kind == "released":
+        elif kind in PER_REQUEST:
             if who not in self.open:
-                raise Bad("released without being open")
-        elif kind in ("closed", "abandoned"):
-            if who not in self.open:
-                raise Bad("closed without being open")
-            self.open.remove(who)
-            self.done.add(who)
+                raise Bad(f"{kind} without being open")
+            if kind in ("closed", "abandoned"):
+                self.open.remove(who)
+                self.done.add(who)
 
 
-def main(directory):
-    """Verifies a directory, prints one line, and returns the exit status."""
-    segments = sorted(p for p in pathlib.Path(directory).iterdir() if re.fullmatch(r"\d{20}\.jsonl", p.name))
-    journal = Journal()
-    for path in segments:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
+def segments_of(directory, gone):
+    """The segments behind what was removed, oldest first."""
+    names = (path for path in directory.iterdir() if re.fullmatch(r"\d{20}\.jsonl", path.name))
+    return sorted(path for path in names if int(path.name[:20]) > gone)
+
+
+def read_anchors(path, key):
+    """Number and hash of the records that were noted elsewhere."""
+    noted = {}
+    for line in pathlib.Path(path).read_text().splitlines():
+        fields = json.loads(line, object_pairs_hook=no_repeats)
+        if key and fields["key"] != key:
+            raise Bad("the note elsewhere was signed by somebody else")
+        check_signature(fields["key"], fields["signature"], checkpoint_lines(fields["seq"], fields["hash"], fields))
+        noted[fields["seq"]] = fields["hash"]
+    return noted
+
+
+def read(directory, key, anchors):
+    """Reads all of it; the journal, how many segments there are, and what is wrong, if anything is."""
+    where, number, segments = "beginning", 0, []
+    journal = Journal(key, {})
+    try:
+        journal.noted = read_anchors(anchors, key) if anchors else {}
+        journal.removed(directory / "removed.jsonl")
+        segments = segments_of(directory, journal.seq)
+        for path in segments:
+            where, before = path.name, journal.seq
+            with path.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
                     if not line.endswith(b"\n"):
                         raise Bad("unfinished")
                     journal.take(line[:-1], path.name if number == 1 else None)
-                except (Bad, ValueError, KeyError) as problem:
-                    print(f"bad: {path.name}, line {number}: {problem}")
-                    return 1
-    counts = journal.counts
+            if path != segments[-1] and journal.seq == before:
+                raise Bad("a segment without records")
+            if path != segments[-1] and key and not journal.signed_end:
+                raise Bad("the segment does not end in a checkpoint")
+        if max(journal.noted, default=-1) >= journal.seq:
+            raise Bad("a record that was noted elsewhere is not here")
+        if not segments:
+            raise Bad("there is no journal")
+    except (Bad, ValueError, KeyError, TypeError) as problem:
+        return journal, segments, f"{where}, line {number}: {problem}"
+    return journal, segments, None
+
+
+def main(directory, key=None, anchors=None):
+    """Verifies a directory, prints one line, and returns the exit status."""
+    directory = pathlib.Path(directory)
+    public = directory / "journal.pub"
+    if not key and public.exists():
+        key = public.read_text().strip()
+    journal, segments, problem = read(directory, key, anchors)
+    if problem:
+        print(f"bad: {problem}")
+        return 1
+    count = lambda kind: journal.counts.get(kind, 0)
+    sealed = journal.sealed and (journal.signed_end or not key)
     print(
-        f"sound: {journal.seq} records in {len(segments)} segments, {counts['opened']} opened, "
-        f"{counts['closed']} closed, {counts['abandoned']} abandoned, {len(journal.open)} still open, "
-        f"{'sealed' if journal.sealed else 'not sealed'}, head {journal.head}"
+        f"sound: {sum(journal.counts.values())} records in {len(segments)} segments, {count('opened')} opened, "
+        f"{count('closed')} closed, {count('abandoned')} abandoned, {len(journal.open)} still open, "
+        f"{'sealed' if sealed else 'not sealed'}, head {journal.head}"
     )
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -35,7 +35,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 /// Small, so that runs go through several segments.
-const OPTIONS: Options = Options { segment_bytes: 6_000, queue_bytes: 1 << 20 };
+const OPTIONS: Options = Options { segment_bytes: 6_000, queue_bytes: 1 << 20, anchor: None };
 
 struct Run {
     disk: SimDisk,

@@ -9,7 +9,7 @@ use crate::verify::verify_on;
 use crate::{Journal, JournalError, Options, Receipt};
 
 /// Small, so that the run below goes through several segments.
-const OPTIONS: Options = Options { segment_bytes: 4_000, queue_bytes: 1 << 20 };
+const OPTIONS: Options = Options { segment_bytes: 4_000, queue_bytes: 1 << 20, anchor: None };
 const REQUESTS: u64 = 12;
 
 /// What became of one record.

@@ -254,6 +254,11 @@ impl Disk for SimDisk {
         Ok(self.state().files.get(name).ok_or(ErrorKind::NotFound)?.bytes.len() as u64)
     }
 
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.call(false)?;
+        self.state().files.remove(name).map(drop).ok_or(ErrorKind::NotFound.into())
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.call(false)?;
         let mut state = self.state();

@@ -55,8 +55,8 @@ fn a_journal_keeps_what_it_was_given_and_ends_sealed() {
     assert!(matches!(wait(journal.append_opened(&opened(2)).written()), Err(JournalError::Closed)));
 
     let report = verify(&path).expect("it is sound");
-    assert_eq!((report.records, report.opened, report.released, report.closed), (5, 1, 1, 1));
-    assert_eq!((report.ending, report.still_open, report.head_seq), (Ending::Sealed, 0, 5));
+    assert_eq!((report.records, report.opened, report.released, report.closed), (6, 1, 1, 1));
+    assert_eq!((report.ending, report.still_open, report.head_seq), (Ending::Sealed, 0, 6));
     let records = records(&path);
     assert_eq!(records[1], Record::Opened(opened(1)));
     assert_eq!(records[2], Record::Released(released(1)));

@@ -17,7 +17,7 @@ const BASE: &str = "PORTCULLIS_TEST_KILL_BASE";
 const ROUNDS: u64 = 15;
 /// Each round uses its own ids.
 const ROUND_SPAN: u64 = 1_000_000;
-const OPTIONS: Options = Options { segment_bytes: 150_000, queue_bytes: 4 << 20 };
+const OPTIONS: Options = Options { segment_bytes: 150_000, queue_bytes: 4 << 20, anchor: None };
 
 /// Not a test of its own: what the killed process runs. It appends under load and prints every
 /// acknowledged record, half of them once written and half once durable.

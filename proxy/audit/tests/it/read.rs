@@ -14,6 +14,8 @@ fn tail_gives_the_last_records_over_all_segments() {
     assert!(matches!(tail(dir.path(), 5), Err(ReadError::NoJournal { .. })));
     let journal = open(dir.path(), 10_000);
     fill(&journal, 200);
+    // Or it would go on to sign.
+    journal.close().expect("the disk works");
     let total = verify(dir.path()).expect("it is sound").records;
     for count in [0, 1, 2, 7, 100, total - 1, total, total + 1, u64::MAX] {
         let entries = tail(dir.path(), count).expect("it is sound");
@@ -41,6 +43,8 @@ fn a_follower_sees_what_is_written_later_also_in_later_segments() {
     journal.close().expect("the disk works");
     let last = follower.next().expect("the seal").expect("it is sound");
     assert!(matches!(last.record, Record::Sealed(_)));
+    let last = follower.next().expect("its signature").expect("it is sound");
+    assert!(matches!(last.record, Record::Checkpoint(_)));
     assert_eq!(last.hash, verify(dir.path()).expect("it is sound").head);
 }
 
@@ -103,9 +107,9 @@ fn framed(body: &str) -> Vec<u8> {
 
 #[test]
 fn fields_words_and_kinds_of_a_later_version_are_passed_over() {
-    let line = framed(r#""kind":"checkpoint","signature":"abc""#);
+    let line = framed(r#""kind":"postscript","signature":"abc""#);
     let entry = Entry::from_line(&line).expect("it is sound");
-    assert_eq!(entry.record, Record::Unknown { kind: "checkpoint".into() });
+    assert_eq!(entry.record, Record::Unknown { kind: "postscript".into() });
 
     let line = framed(
         r#""kind":"closed","id":"0198a000-0000-7000-8000-000000000001","time":"2026-11-22T06:03:28.112Z","outcome":"deferred","status":200,"stream":false,"mode":"enforce","text":{"kept":true},"read":{"passages":1,"bytes":2,"pages":3},"released_bytes":0,"timing_ms":{"total":1,"guard_input":0,"upstream":0,"guard_output":0}"#,

@@ -1,17 +1,25 @@
-//! Thousands of edits by somebody who does not recompute the chain, each of which must show.
+//! Thousands of edits, also by somebody who recomputes the chain, each of which must show.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use proxy_audit::{Ending, ReadError, Report, verify};
+use proxy_audit::{
+    Anchor, Ending, Journal, Options, ReadError, Report, Trust, verify, verify_with,
+};
 
 use crate::journal::{fill, open};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-const EDITS: usize = 4_000;
+/// Edits of a usual run; the environment variable asks for more.
+const EDITS: usize = 1_500;
+const MORE_EDITS: &str = "PORTCULLIS_TEST_EDITS";
+
+fn edits() -> usize {
+    std::env::var(MORE_EDITS).ok().and_then(|edits| edits.parse().ok()).unwrap_or(EDITS)
+}
 
 struct Dice(TestRng);
 
@@ -135,7 +143,7 @@ fn every_edit_of_a_sealed_journal_shows() {
 
     let mut dice = Dice(TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let mut edits = 0;
-    while edits < EDITS {
+    while edits < self::edits() {
         let mut edited = whole.clone();
         let place = edit(&mut edited, &mut dice);
         if edited == whole {
@@ -164,4 +172,152 @@ fn records_removed_from_the_end_leave_it_unsealed() {
         assert_eq!(report.ending, Ending::NotSealed);
         assert_eq!(report.head_seq, all.len() as u64);
     }
+}
+
+/// What stands between the numbers and the chain of a line.
+fn body(line: &[u8]) -> &[u8] {
+    let start = line.windows(6).position(|window| window == b"\"kind\"").expect("it is a record");
+    let end = line.windows(8).rposition(|window| window == b",\"prev\":").expect("it has a link");
+    &line[start..end]
+}
+
+/// A log of these bodies, numbered, linked and hashed as the journal does it, in segments of these lengths. What nobody
+/// without the key can make anew are the signatures.
+fn resealed(bodies: &[Vec<u8>], lengths: &[usize]) -> Files {
+    let mut files = Files::new();
+    let (mut seq, mut head) =
+        (0, blake3::hash(b"portcullis audit journal v1").to_hex().to_string());
+    let mut bodies = bodies.iter();
+    for length in lengths {
+        let (name, mut bytes) = (format!("{:020}.jsonl", seq + 1), Vec::new());
+        for body in bodies.by_ref().take(*length) {
+            seq += 1;
+            let mut line = format!("{{\"v\":1,\"seq\":{seq},").into_bytes();
+            line.extend_from_slice(body);
+            line.extend_from_slice(format!(",\"prev\":\"b3:{head}\"").as_bytes());
+            head = blake3::hash(&line).to_hex().to_string();
+            line.extend_from_slice(format!(",\"hash\":\"b3:{head}\"}}\n").as_bytes());
+            bytes.extend_from_slice(&line);
+        }
+        files.insert(name, bytes);
+    }
+    files
+}
+
+/// Somebody who knows the format and has no key: changes, takes out or repeats a record and makes the chain fit.
+fn reseal(files: &Files, dice: &mut Dice) -> Files {
+    let segments: Vec<Vec<Vec<u8>>> = files.values().map(|bytes| lines(bytes)).collect();
+    let mut lengths: Vec<usize> = segments.iter().map(Vec::len).collect();
+    let mut bodies: Vec<Vec<u8>> =
+        segments.iter().flatten().map(|line| body(line).to_vec()).collect();
+    let one = dice.below(bodies.len());
+    let mut first = 0;
+    let segment = lengths.iter().position(|length| {
+        first += length;
+        one < first
+    });
+    let length = &mut lengths[segment.expect("every record is in a segment")];
+    match dice.below(5) {
+        0 => {
+            *length -= 1;
+            bodies.remove(one);
+        }
+        1 => {
+            *length += 1;
+            bodies.insert(one, bodies[one].clone());
+        }
+        2 => {
+            let at = dice.below(bodies[one].len());
+            // A digit or letter by another one, so that it stays JSON more often than not.
+            bodies[one][at] = bodies[one][at].wrapping_add(1);
+        }
+        3 => {
+            let two = dice.below(bodies.len());
+            bodies.swap(one, two);
+        }
+        // Signatures away, and with them the proof of who wrote it.
+        _ => {
+            let unsigned = |body: &Vec<u8>| !body.starts_with(b"\"kind\":\"checkpoint\"");
+            bodies.retain(unsigned);
+            lengths.iter_mut().for_each(|length| *length -= 1);
+        }
+    }
+    resealed(&bodies, &lengths)
+}
+
+/// The log as it was at some moment before.
+fn roll_back(files: &Files, dice: &mut Dice) -> Files {
+    let keep = dice.below(files.len());
+    let mut kept: Files =
+        files.iter().take(keep + 1).map(|(n, b)| (n.clone(), b.clone())).collect();
+    if let Some(mut last) = kept.last_entry() {
+        let mut all = lines(last.get());
+        all.truncate(dice.below(all.len()) + 1);
+        *last.get_mut() = all.concat();
+    }
+    kept
+}
+
+#[test]
+fn nothing_is_hidden_from_who_has_the_key_and_a_note_elsewhere() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let notes = tempfile::tempdir().expect("a directory");
+    let anchor = notes.path().join("anchors");
+    let options =
+        Options { segment_bytes: 12_000, anchor: Some(anchor.clone()), ..Options::default() };
+    let (journal, _) = Journal::open(dir.path(), &options).expect("the journal opens");
+    fill(&journal, 40);
+    journal.close().expect("the disk works");
+    let key = std::fs::read_to_string(dir.path().join("journal.pub")).expect("it is there");
+    let anchors = std::fs::read_to_string(&anchor).expect("it is there");
+    let anchors: Vec<Anchor> =
+        anchors.lines().map(|line| line.parse().expect("it is one")).collect();
+    let trust = Trust { keys: vec![key.parse().expect("it is a key")], anchors };
+    let report = verify_with(dir.path(), &trust).expect("it is sound");
+    assert_eq!((report.ending, report.signed + 1), (Ending::Sealed, report.head_seq));
+    let whole = load(dir.path());
+    assert!(whole.len() > 4 && trust.anchors.len() >= whole.len());
+    // Making the chain anew is what the journal does.
+    let all: Vec<Vec<Vec<u8>>> = whole.values().map(|bytes| lines(bytes)).collect();
+    let bodies: Vec<Vec<u8>> = all.iter().flatten().map(|line| body(line).to_vec()).collect();
+    assert_eq!(resealed(&bodies, &all.iter().map(Vec::len).collect::<Vec<_>>()), whole);
+
+    let mut dice = Dice(TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut done = 0;
+    while done < edits() {
+        let mut edited = whole.clone();
+        match dice.below(4) {
+            0 | 1 => drop(edit(&mut edited, &mut dice)),
+            2 => edited = reseal(&whole, &mut dice),
+            _ => edited = roll_back(&whole, &mut dice),
+        }
+        if edited == whole {
+            continue;
+        }
+        done += 1;
+        store(dir.path(), &whole, &edited);
+        let found = verify_with(dir.path(), &trust);
+        let seen = matches!(found, Err(ReadError::Damaged(_) | ReadError::NoJournal { .. }));
+        assert!(seen, "edit {done} was not seen: {found:?}");
+        store(dir.path(), &edited, &whole);
+    }
+    verify_with(dir.path(), &trust).expect("it is sound again");
+    println!("{done} edits, all seen");
+}
+
+#[test]
+fn a_log_that_somebody_else_wrote_is_not_this_one() {
+    let dirs = [0; 2].map(|_| tempfile::tempdir().expect("a directory"));
+    for dir in &dirs {
+        let journal = open(dir.path(), 12_000);
+        fill(&journal, 20);
+        journal.close().expect("the disk works");
+    }
+    let key = std::fs::read_to_string(dirs[0].path().join("journal.pub")).expect("it is there");
+    let trust = Trust::key(key.parse().expect("it is a key"));
+    verify_with(dirs[0].path(), &trust).expect("it is sound");
+    // As a whole the other one is sound too, by the key beside it.
+    verify(dirs[1].path()).expect("it is sound");
+    let error = verify_with(dirs[1].path(), &trust).expect_err("somebody else signed");
+    assert!(error.to_string().contains("which is not trusted"), "{error}");
 }

@@ -66,7 +66,7 @@ pub(crate) fn tell(journal: &Journal, number: u64, told: &Told) {
         method: "POST".into(),
         trace_id: None,
     }));
-    drop(journal.append_examined(&Examined {
+    drop(journal.append_examined(Box::new(Examined {
         id: id(number),
         time: time(number),
         keep: Keep::Full,
@@ -80,7 +80,8 @@ pub(crate) fn tell(journal: &Journal, number: u64, told: &Told) {
             why: None,
         }],
         output: Vec::new(),
-    }));
+        left_out: 0,
+    })));
     wait(journal.append_closed(&closed(number, told)).durable()).expect("the disk works");
 }
 

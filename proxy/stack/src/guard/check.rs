@@ -19,7 +19,7 @@ use super::ruling::{Ruled, redacted, rule_keeping};
 use super::tally::Tally;
 use crate::denial::Denial;
 use crate::read::Inquired;
-use crate::record::milliseconds;
+use crate::record::{Side, milliseconds};
 use crate::reply::Reply;
 
 impl<S> Service<Inquired> for Guard<S> {
@@ -46,10 +46,14 @@ async fn judge(guarding: &Guarding, mut inquired: Inquired) -> Result<Reply, Den
         .iter()
         .map(|passages| rule_keeping(&guarding.panel, &policy, passages, Keep::Everything));
     let ruled = join_all(verdicts).await;
+    let answers = inquired.inquiry.passages().iter().any(is_answer);
+    let side = if answers { Side::Answer } else { Side::Request };
+    for (passages, ruled) in units.iter().zip(&ruled) {
+        inquired.entry.keep(|texts| texts.add((side, &policy), passages, &ruled.hidden));
+    }
     let mut tally = Tally::default();
     let judged: Vec<Judged> =
         ruled.into_iter().map(|ruled| say(&mut inquired, ruled, &mut tally)).collect();
-    let answers = inquired.inquiry.passages().iter().any(is_answer);
     inquired.entry.note(|closed| {
         let (ruling, ms) = (tally.ruling(), milliseconds(started.elapsed()));
         if answers {

@@ -12,7 +12,7 @@ use policies::{Evidence, Failure, Observation, Policy};
 use proxy_audit::{ByCategory, CheckStatus};
 use tower::ServiceExt;
 
-use crate::record::milliseconds;
+use crate::record::{Hidden, milliseconds};
 
 use super::counts::Counts;
 
@@ -24,13 +24,22 @@ const NOTEWORTHY: f32 = 0.4;
 pub struct Check {
     id: ClassifierId,
     service: BoxClassify,
+    /// What it finds with exact places.
+    locates: &'static [Category],
 }
 
 impl Check {
     /// The classifier `id`, asked through `service`.
     #[must_use]
     pub const fn new(id: ClassifierId, service: BoxClassify) -> Self {
-        Self { id, service }
+        Self { id, service, locates: &[] }
+    }
+
+    /// The same, of which it is known that it finds `categories` with exact places: what must not be in the record can
+    /// be masked.
+    #[must_use]
+    pub fn locating(self, categories: &'static [Category]) -> Self {
+        Self { locates: categories, ..self }
     }
 
     /// A way to ask it.
@@ -60,6 +69,7 @@ pub struct Panel {
 pub(crate) struct Judgement {
     pub(crate) evidence: Evidence,
     pub(crate) checks: Vec<proxy_audit::Check>,
+    pub(crate) hidden: Hidden,
 }
 
 impl Panel {
@@ -116,8 +126,14 @@ impl Panel {
             let failed = Failed { check: "panel".into(), reason: "no classifier is configured" };
             judgement.evidence.failures = failed.everywhere(passages);
         }
-        let asked = Asked { passages, policy, keep };
-        for answer in answers.into_iter().flatten() {
+        let hide = policy.retention().hidden();
+        let answers: Vec<Answer<'_>> = answers.into_iter().flatten().collect();
+        let located = |category| answers.iter().any(|answer| answer.locates(category, passages));
+        if !hide.iter().all(located) {
+            judgement.hidden.blind = Some("no check said where what is to be masked stands");
+        }
+        let asked = Asked { passages, policy, keep, hide };
+        for answer in answers {
             answer.add_to(&mut judgement, &asked);
         }
         judgement
@@ -186,6 +202,8 @@ struct Asked<'a> {
     passages: &'a [Passage],
     policy: &'a Policy,
     keep: Keep,
+    /// What is masked in the record.
+    hide: &'a [Category],
 }
 
 impl Check {
@@ -265,6 +283,8 @@ struct Found {
     cuts: Vec<Observation>,
     /// What was measured about the worst passage.
     measures: Vec<(&'static str, f32)>,
+    /// What is masked in the record.
+    hidden: Vec<(usize, std::ops::Range<usize>, Category)>,
 }
 
 impl Answer<'_> {
@@ -294,6 +314,7 @@ impl Answer<'_> {
             }
         }
         judgement.checks.push(self.record(status, &found, asked.passages));
+        judgement.hidden.stretches.append(&mut found.hidden);
         judgement.evidence.observations.append(&mut found.cuts);
         judgement.evidence.observations.extend(self.observations(&found.strongest, asked));
     }
@@ -313,6 +334,9 @@ impl Answer<'_> {
         for Finding { category, score, span } in &assessment.findings {
             if !applies(*category, role, &self.check.id.name) {
                 continue;
+            }
+            if let Some(span) = span.as_ref().filter(|_| asked.hide.contains(category)) {
+                found.hidden.push((index, span.clone(), *category));
             }
             let score = rounded(*score);
             let span = span.as_ref().map(|span| (span.start, span.end));

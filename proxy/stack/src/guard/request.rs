@@ -15,7 +15,7 @@ use super::moderation::Seen;
 use super::ruling::{Ruled, redacted, rule};
 use crate::denial::{Block, Denial, WantsUsage};
 use crate::read::Asked;
-use crate::record::{Entry, milliseconds};
+use crate::record::{Entry, Side, milliseconds};
 
 /// What was let through, and what the caller is told about it, if it asked.
 pub(super) struct Passed {
@@ -35,6 +35,7 @@ pub(super) async fn clear(
     let started = Instant::now();
     let passages = in_context(asked.request.passages());
     let mut ruled = rule(&guarding.panel, &asked.policy, &passages).await;
+    subject.entry.keep(|texts| texts.add((Side::Request, &asked.policy), &passages, &ruled.hidden));
     subject.ask_more(&mut ruled);
     if ruled.decision.action == Action::Redact && !redact(&mut asked, &ruled) {
         ruled.block_instead();
@@ -61,6 +62,7 @@ pub(super) async fn race(
     let verdict = async move {
         let started = Instant::now();
         let mut ruled = rule(&guarding.panel, &policy, &passages).await;
+        subject.entry.keep(|texts| texts.add((Side::Request, &policy), &passages, &ruled.hidden));
         subject.ask_more(&mut ruled);
         if ruled.decision.action == Action::Redact {
             // It has gone as it was.

@@ -20,7 +20,7 @@ use super::ruling::{Ruled, delivered, redacted, rule};
 use super::stream::streamed;
 use crate::denial::Denial;
 use crate::read::Asked;
-use crate::record::{Entry, milliseconds};
+use crate::record::{Entry, Side, milliseconds};
 use crate::reply::{Content, Reply};
 
 /// The longest explanation of an upstream's error that is passed on, in bytes.
@@ -93,6 +93,7 @@ impl Asker {
         let started = Instant::now();
         let ruled = rule(&guarding.panel, &self.policy, &after(passages, &self.context)).await;
         let ms = milliseconds(started.elapsed());
+        self.entry.keep(|texts| texts.add((Side::Answer, &self.policy), passages, &ruled.hidden));
         let bytes: usize = passages.iter().map(|passage| passage.text.len()).sum();
         self.entry.note(|closed| {
             closed.timing_ms.guard_output = ms;

@@ -9,14 +9,17 @@ use policies::{Action, Because, Decision, Evidence, Policy, decide};
 use proxy_audit::{Outcome, Ruling, Text, Verdict};
 use proxy_dialects::Found;
 
-use super::panel::Keep;
+use super::panel::{Judgement, Keep};
 use super::{Panel, language};
+use crate::record::Hidden;
 
 /// A decision with what led to it.
 pub(super) struct Ruled {
     pub(super) decision: Decision,
     pub(super) evidence: Evidence,
     pub(super) checks: Vec<proxy_audit::Check>,
+    /// What is masked in the record.
+    pub(super) hidden: Hidden,
 }
 
 /// Asks the panel about `passages` and decides.
@@ -36,7 +39,8 @@ pub(super) async fn rule_keeping(
         judgement.evidence.languages = language::spoken(passages, policy);
     }
     let decision = decide(policy, &judgement.evidence);
-    Ruled { decision, evidence: judgement.evidence, checks: judgement.checks }
+    let Judgement { evidence, checks, hidden } = judgement;
+    Ruled { decision, evidence, checks, hidden }
 }
 
 impl Ruled {

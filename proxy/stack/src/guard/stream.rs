@@ -229,6 +229,9 @@ where
     /// Carries out a decision about a part of the answer, and notes it.
     fn decide(&mut self, examination: Examination, mut ruled: Ruled) -> Result<(), Stopped> {
         self.asker.ask_more(&mut ruled);
+        let (policy, passages) = (&self.asker.policy, examination.passages());
+        let stands = |at: &str, span: &_| examination.place(at, span);
+        self.asker.entry.keep(|texts| texts.stream(policy, passages, &ruled.hidden, stands));
         if self.asker.seen_in_request().is_some() {
             self.seen.add(&ruled);
         }

@@ -9,6 +9,7 @@ use proxy_audit::{
 };
 use uuid::Uuid;
 
+use super::texts::Texts;
 use crate::reply::LetGo;
 
 /// A handle to the record of an exchange, to note things in on the way.
@@ -24,6 +25,7 @@ struct Open {
     started: Instant,
     opened: Mutex<Option<Receipt>>,
     notes: Mutex<Option<Closed>>,
+    texts: Mutex<Texts>,
     then: Mutex<Option<Then>>,
 }
 
@@ -40,6 +42,7 @@ impl Entry {
             started: Instant::now(),
             opened: Mutex::new(Some(receipt)),
             notes: Mutex::new(Some(blank(opened.id))),
+            texts: Mutex::default(),
             then: Mutex::new(None),
         }))
     }
@@ -66,6 +69,11 @@ impl Entry {
         if let Some(closed) = lock(&self.0.notes).as_mut() {
             note(closed);
         }
+    }
+
+    /// Adds texts that were examined, to be kept as the policy says.
+    pub(crate) fn keep(&self, add: impl FnOnce(&mut Texts)) {
+        add(&mut lock(&self.0.texts));
     }
 
     /// Has `then` look at the record when it closes, however the exchange ends. It must not wait for anything.
@@ -117,6 +125,12 @@ impl Open {
         closed.timing_ms.total = milliseconds(self.started.elapsed());
         if let Some(then) = lock(&self.then).take() {
             then(&closed);
+        }
+        // Before the end, and in order: if the end is durable, the texts are.
+        if let Some(examined) =
+            std::mem::take(&mut *lock(&self.texts)).examined(self.id, closed.time)
+        {
+            drop(self.journal.append_examined(examined));
         }
         Some(self.journal.append_closed(&closed))
     }

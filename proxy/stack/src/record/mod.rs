@@ -2,6 +2,8 @@
 
 mod entry;
 mod layer;
+mod texts;
 
 pub(crate) use entry::{Entry, milliseconds};
 pub(crate) use layer::{Exchange, RecordLayer};
+pub(crate) use texts::{Hidden, Side};

@@ -1,12 +1,26 @@
 //! `portcullis audit`
 
+mod args;
+mod export;
+mod gc;
+mod labelled;
+mod list;
+mod ocsf;
+mod show;
+mod verify;
+mod visible;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use proxy_audit::{Closed, Entry, Follower, ReadError, Record, verify};
+use proxy_audit::{Closed, Entry, Follower, Record};
 
-use crate::args::{AuditArgs, AuditCommand};
+pub(crate) use args::AuditArgs;
+use args::{AuditCommand, TailArgs};
+use visible::visible;
+
+use crate::commands::diff;
 use crate::failure::Failure;
 
 /// How often `tail --follow` looks for new records.
@@ -15,8 +29,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Runs one of the audit commands.
 pub(crate) fn run(args: &AuditArgs) -> Result<ExitCode, Failure> {
     match &args.command {
-        AuditCommand::Verify { dir } => run_verify(dir),
-        AuditCommand::Tail { dir, lines, follow, json } => tail(dir, *lines, *follow, *json),
+        AuditCommand::Tail(args) if args.filter.is_empty() => tail(args),
+        AuditCommand::Tail(args) => list::tail(args),
+        AuditCommand::Query(args) => list::query(args),
+        AuditCommand::Show(args) => show::run(args),
+        AuditCommand::Export(args) => export::run(args),
+        AuditCommand::Verify(args) => verify::run(args),
+        AuditCommand::Replay(args) => diff::run(args),
+        AuditCommand::Gc(args) => gc::run(args),
     }
 }
 
@@ -24,48 +44,19 @@ fn unreadable(dir: &Path, error: &(dyn std::error::Error + 'static)) -> Failure 
     Failure::environment(format!("the audit log in {} cannot be read", dir.display()), error)
 }
 
-fn run_verify(dir: &Path) -> Result<ExitCode, Failure> {
-    match verify(dir) {
-        Ok(report) => {
-            println!("{}: every record is as it was written", dir.display());
-            println!(
-                "  records    {} in {} segments, {} bytes",
-                report.records, report.segments, report.bytes
-            );
-            println!(
-                "  exchanges  {} opened, {} closed, {} abandoned, {} still open",
-                report.opened, report.closed, report.abandoned, report.still_open
-            );
-            if let (Some(first), Some(last)) = (report.first_time, report.last_time) {
-                println!("  time       {first} to {last}");
-            }
-            println!("  ending     {}", report.ending);
-            println!("  head       {} at record {}", report.head, report.head_seq);
-            println!(
-                "Note the head down elsewhere: it shows later whether records were removed from the end."
-            );
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(ReadError::Damaged(fault)) => {
-            println!("{}: {fault}", dir.display());
-            Err(Failure::SaidNo)
-        }
-        Err(error) => Err(unreadable(dir, &error)),
-    }
-}
-
-fn tail(dir: &Path, lines: u64, follow: bool, json: bool) -> Result<ExitCode, Failure> {
-    let mut follower = Follower::last(dir, lines).map_err(|error| unreadable(dir, &error))?;
+fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
+    let TailArgs { dir, lines, follow, json, .. } = args;
+    let mut follower = Follower::last(dir, *lines).map_err(|error| unreadable(dir, &error))?;
     loop {
         for entry in &mut follower {
             let entry = entry.map_err(|error| unreadable(dir, &error))?;
-            if json {
+            if *json {
                 println!("{}", entry.to_json());
             } else if let Some(line) = as_line(&entry) {
                 println!("{line}");
             }
         }
-        if !follow {
+        if !*follow {
             return Ok(ExitCode::SUCCESS);
         }
         std::thread::sleep(LOOK_EVERY);
@@ -90,7 +81,7 @@ fn as_line(entry: &Entry) -> Option<String> {
 
 fn closed_line(closed: &Closed) -> String {
     let why = because(closed);
-    let model = closed.model.as_deref().map(printable).unwrap_or_default();
+    let model = closed.model.as_deref().map(visible).unwrap_or_default();
     format!(
         "{}  {:<17}  {:<3}  {:<28}  {:<20}  {:>8.1} ms  {}",
         closed.time,
@@ -114,14 +105,5 @@ pub(crate) fn because(closed: &Closed) -> String {
         })
         .collect::<Vec<_>>()
         .join("; ");
-    if found.is_empty() {
-        closed.reason.as_deref().map(printable).unwrap_or_default()
-    } else {
-        found
-    }
-}
-
-/// Text from outside without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    if found.is_empty() { closed.reason.as_deref().map(visible).unwrap_or_default() } else { found }
 }

@@ -1,0 +1,108 @@
+//! `portcullis audit verify`
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use proxy_audit::{Anchor, NotAKey, PublicKey, ReadError, Report, Trust, verify, verify_with};
+use serde_json::json;
+
+use super::args::VerifyArgs;
+use super::unreadable;
+use crate::failure::Failure;
+
+pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let dir = &args.dir;
+    let verified = match trust(args)? {
+        Some(trust) => verify_with(dir, &trust),
+        None => verify(dir),
+    };
+    let (shown, sound) = match (verified, args.json) {
+        (Ok(report), true) => (as_json(&report), true),
+        (Ok(report), false) => (as_text(dir, &report, args.key.is_some()), true),
+        (Err(ReadError::Damaged(fault)), true) => {
+            let fault = json!({
+                "sound": false, "segment": fault.segment, "line": fault.line, "offset": fault.offset,
+                "record": fault.seq, "problem": fault.problem.to_string(),
+            });
+            (fault.to_string(), false)
+        }
+        (Err(ReadError::Damaged(fault)), false) => (format!("{}: {fault}", dir.display()), false),
+        (Err(error), _) => return Err(unreadable(dir, &error)),
+    };
+    writeln!(std::io::stdout(), "{shown}").ok();
+    if sound { Ok(ExitCode::SUCCESS) } else { Err(Failure::SaidNo) }
+}
+
+/// What was said about whom to believe; nothing if nothing was said.
+fn trust(args: &VerifyArgs) -> Result<Option<Trust>, Failure> {
+    let own = || key(&args.dir.join("journal.pub").display().to_string());
+    let key = match (&args.key, &args.anchor) {
+        (None, None) => return Ok(None),
+        (Some(name), _) => key(name)?,
+        (None, Some(_)) => own()?,
+    };
+    let anchors = args.anchor.as_deref().map(anchors).transpose()?.unwrap_or_default();
+    Ok(Some(Trust { keys: vec![key], anchors }))
+}
+
+/// A key as it is written, or as a file has it.
+fn key(name: &str) -> Result<PublicKey, Failure> {
+    if let Ok(key) = name.parse() {
+        return Ok(key);
+    }
+    let text = std::fs::read_to_string(name)
+        .map_err(|error| Failure::environment(format!("the key {name} cannot be read"), &error))?;
+    text.parse()
+        .map_err(|error: NotAKey| Failure::environment(format!("{name} holds no key"), &error))
+}
+
+fn anchors(file: &Path) -> Result<Vec<Anchor>, Failure> {
+    let what = || format!("the checkpoints in {} cannot be read", file.display());
+    let text =
+        std::fs::read_to_string(file).map_err(|error| Failure::environment(what(), &error))?;
+    let anchors = text.lines().map(|line| line.parse::<Anchor>());
+    anchors.collect::<Result<_, _>>().map_err(|error| Failure::environment(what(), &error))
+}
+
+fn as_text(dir: &Path, report: &Report, key_given: bool) -> String {
+    let mut text = format!("{}: every record is as it was written\n", dir.display());
+    let mut add = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+    let Report { records, segments, bytes, opened, closed, abandoned, still_open, .. } = report;
+    add("records", format!("{records} in {segments} segments, {bytes} bytes"));
+    add(
+        "exchanges",
+        format!("{opened} opened, {closed} closed, {abandoned} abandoned, {still_open} still open"),
+    );
+    add("people", format!("{} acts", report.acts));
+    if report.removed > 0 {
+        add("removed", format!("the records up to {}, with a signed note", report.removed));
+    }
+    if let (Some(first), Some(last)) = (report.first_time, report.last_time) {
+        add("time", format!("{first} to {last}"));
+    }
+    let signed = match report.key {
+        Some(key) => format!("up to record {} by {key}", report.signed),
+        None => "nobody said who must have signed (no journal.pub, no --key)".to_owned(),
+    };
+    add("signed", signed);
+    add("ending", report.ending.to_string());
+    add("head", format!("{} at record {}", report.head, report.head_seq));
+    if !key_given {
+        text.push_str("Note the key and the head down elsewhere: they show later whether the log was written anew or cut.");
+    }
+    text.trim_end().to_owned()
+}
+
+fn as_json(report: &Report) -> String {
+    json!({
+        "sound": true, "records": report.records, "segments": report.segments, "bytes": report.bytes,
+        "opened": report.opened, "closed": report.closed, "abandoned": report.abandoned,
+        "still_open": report.still_open, "examined": report.examined, "acts": report.acts,
+        "removed": report.removed, "signed": report.signed, "key": report.key.map(|key| key.to_string()),
+        "ending": report.ending.to_string(), "head": report.head.to_string(), "head_record": report.head_seq,
+        "first_time": report.first_time.map(|time| time.to_string()),
+        "last_time": report.last_time.map(|time| time.to_string()),
+    })
+    .to_string()
+}

@@ -1,0 +1,249 @@
+//! The texts of an exchange on their way to the record.
+//!
+//! Nothing is copied here but pointers: the journal's thread masks, cuts and writes them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use classifiers_core::{Category, Passage, Role};
+use jiff::Timestamp;
+use policies::{Policy, TextRetention};
+use proxy_audit::limits::TEXT_BYTES;
+use proxy_audit::{Examined, Keep, Kept, Masked};
+use uuid::Uuid;
+
+/// Whose texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Request,
+    Answer,
+}
+
+/// What the checks found that the policy wants masked.
+#[derive(Debug, Default)]
+pub(crate) struct Hidden {
+    /// Which passage, where in it, and what.
+    pub(crate) stretches: Vec<(usize, Range<usize>, Category)>,
+    /// Why that may not be all of it: then no text is kept.
+    pub(crate) blind: Option<&'static str>,
+}
+
+/// What a record will say about texts.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    keep: Option<Keep>,
+    input: Vec<Kept>,
+    output: Vec<Kept>,
+    /// By pointer.
+    streamed: BTreeMap<Arc<str>, Streamed>,
+}
+
+/// A text that comes piece by piece.
+#[derive(Debug)]
+struct Streamed {
+    role: Role,
+    /// Its beginning, as far as a record holds it.
+    text: String,
+    bytes: usize,
+    masked: Vec<Masked>,
+    why: Option<&'static str>,
+}
+
+/// Why a text is not kept of which a masked stretch cannot be told.
+const SPREAD: &str = "what is to be masked is spread over several texts or hidden by escapes";
+/// Why a text has no fingerprint.
+const LONG: &str = "the text came in pieces and is longer than a record holds";
+
+impl Texts {
+    /// Adds `passages`, as `policy` says.
+    pub(crate) fn add(
+        &mut self,
+        (side, policy): (Side, &Policy),
+        passages: &[Passage],
+        hidden: &Hidden,
+    ) {
+        self.keep = Some(kept_by(policy));
+        let mut kept: Vec<Kept> =
+            passages.iter().map(|passage| of(passage, hidden.blind)).collect();
+        for (index, span, category) in &hidden.stretches {
+            let Some(passage) = passages.get(*index) else { continue };
+            if let Some(kept) = kept.get_mut(*index) {
+                kept.masked.push(stretch(span.clone(), *category));
+            }
+            if let Some(base) = base(&passage.origin.at) {
+                let secret = passage.text.get(span.clone()).unwrap_or_default();
+                mask_originals(&mut kept, base, secret, *category);
+            }
+        }
+        let shown = passages.iter().zip(kept).enumerate();
+        let shown = shown.filter(|(index, (passage, _))| !is_joined(passage, passages, *index));
+        let shown = shown.map(|(_, (_, kept))| kept);
+        match side {
+            Side::Request => self.input.extend(shown),
+            Side::Answer => self.output.extend(shown),
+        }
+    }
+
+    /// Adds a window of a streamed answer. `place` says where a stretch of a passage lies in the whole.
+    pub(crate) fn stream(
+        &mut self,
+        policy: &Policy,
+        passages: &[Passage],
+        hidden: &Hidden,
+        place: impl Fn(&str, &Range<usize>) -> Option<(Arc<str>, Range<usize>)>,
+    ) {
+        self.keep = Some(kept_by(policy));
+        let mut loose = Vec::new();
+        for (index, passage) in passages.iter().enumerate() {
+            match place(&passage.origin.at, &(0..passage.text.len())) {
+                Some((at, span)) => {
+                    self.streamed(at, passage.origin.role).grow(&passage.text, span)
+                }
+                None => loose.push((index, passage)),
+            }
+        }
+        for (index, span, category) in &hidden.stretches {
+            let Some(passage) = passages.get(*index) else { continue };
+            if let Some((at, span)) = place(&passage.origin.at, span) {
+                self.streamed(at, passage.origin.role).mask(stretch(span, *category));
+            } else if let Some(base) = base(&passage.origin.at) {
+                self.streamed(base.into(), passage.origin.role).why = Some(SPREAD);
+            }
+        }
+        if let Some(why) = hidden.blind {
+            self.streamed.values_mut().for_each(|text| text.why = Some(why));
+        }
+        for (index, passage) in loose {
+            let mut kept = of(passage, hidden.blind);
+            let own = hidden.stretches.iter().filter(|(of, ..)| *of == index);
+            kept.masked.extend(own.map(|(_, span, category)| stretch(span.clone(), *category)));
+            self.output.retain(|known| known.at != kept.at);
+            self.output.push(kept);
+        }
+    }
+
+    fn streamed(&mut self, at: Arc<str>, role: Role) -> &mut Streamed {
+        self.streamed.entry(at).or_insert_with(|| Streamed {
+            role,
+            text: String::new(),
+            bytes: 0,
+            masked: Vec::new(),
+            why: None,
+        })
+    }
+
+    /// What is written about the exchange `id`; nothing if no text was examined.
+    pub(crate) fn examined(self, id: Uuid, time: Timestamp) -> Option<Box<Examined>> {
+        let Self { keep, input, mut output, streamed } = self;
+        let keep = keep?;
+        output.extend(streamed.into_iter().map(|(at, text)| text.kept(at, keep)));
+        Some(Box::new(Examined { id, time, keep, input, output, left_out: 0 }))
+    }
+}
+
+impl Streamed {
+    /// Takes in a window that lies at `span`: what is new in it, as far as a record holds it.
+    fn grow(&mut self, window: &str, span: Range<usize>) {
+        let known = self.text.len();
+        if known == self.bytes && known < TEXT_BYTES && span.end > known {
+            // Windows overlap and leave no gaps.
+            let new = known.checked_sub(span.start).and_then(|from| window.get(from..));
+            let new = new.unwrap_or_default();
+            let room = new.floor_char_boundary(new.len().min(TEXT_BYTES - known));
+            self.text.push_str(new.get(..room).unwrap_or_default());
+        }
+        self.bytes = self.bytes.max(span.end);
+    }
+
+    fn mask(&mut self, stretch: Masked) {
+        if !self.masked.contains(&stretch) {
+            self.masked.push(stretch);
+        }
+    }
+
+    fn kept(self, at: Arc<str>, keep: Keep) -> Kept {
+        let Self { role, text, bytes, masked, why } = self;
+        let long = (keep == Keep::Fingerprint && text.len() < bytes).then_some(LONG);
+        Kept {
+            at,
+            role: role.name().into(),
+            bytes: bytes as u64,
+            text: Some(text.into()),
+            fingerprint: None,
+            masked,
+            why: why.or(long).map(Into::into),
+        }
+    }
+}
+
+fn kept_by(policy: &Policy) -> Keep {
+    match policy.retention().text {
+        TextRetention::Full => Keep::Full,
+        TextRetention::Redacted => Keep::Redacted,
+        TextRetention::Fingerprint => Keep::Fingerprint,
+        TextRetention::None => Keep::None,
+    }
+}
+
+fn of(passage: &Passage, blind: Option<&'static str>) -> Kept {
+    Kept {
+        at: Arc::clone(&passage.origin.at),
+        role: passage.origin.role.name().into(),
+        bytes: passage.text.len() as u64,
+        text: Some(Arc::clone(&passage.text)),
+        fingerprint: None,
+        masked: Vec::new(),
+        why: blind.map(Into::into),
+    }
+}
+
+fn stretch(span: Range<usize>, category: Category) -> Masked {
+    let (start, end) = (span.start as u64, span.end as u64);
+    Masked { start, end, category: category.name().into() }
+}
+
+/// The pointer of the text that a passage was made from that is not in the document as it stands.
+fn base(at: &str) -> Option<&str> {
+    at.strip_suffix("#joined").or_else(|| at.strip_suffix("#unescaped"))
+}
+
+/// Masks `secret`, which was found in a reading of the texts at `base`, wherever it stands in them. If it stands in none
+/// of them as it is, none of them is kept.
+fn mask_originals(kept: &mut [Kept], base: &str, secret: &str, category: Category) {
+    let own = |kept: &&mut Kept| is_under(&kept.at, base);
+    let mut found = false;
+    for text in kept.iter_mut().filter(own) {
+        let Some(whole) = text.text.clone().filter(|_| !secret.is_empty()) else { continue };
+        for (start, _) in whole.match_indices(secret) {
+            found = true;
+            text.masked.push(stretch(start..start + secret.len(), category));
+        }
+    }
+    if !found {
+        kept.iter_mut().filter(own).for_each(|text| text.why = Some(SPREAD.into()));
+    }
+}
+
+fn is_under(at: &str, base: &str) -> bool {
+    at.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a passage only says again what those before it say, put together. By its text, not by its pointer alone: part
+/// of a pointer may be a name of the caller's choice.
+fn is_joined(passage: &Passage, passages: &[Passage], index: usize) -> bool {
+    let Some(base) = passage.origin.at.strip_suffix("#joined") else { return false };
+    let before = passages.iter().take(index);
+    let parts = || before.clone().filter(|part| is_under(&part.origin.at, base));
+    ["\n", ""].iter().any(|between| {
+        let mut rest = &*passage.text;
+        let mut parts = parts().peekable();
+        parts.peek().is_some()
+            && parts.enumerate().all(|(number, part)| {
+                let joint = if number > 0 { *between } else { "" };
+                let stripped = rest.strip_prefix(joint).and_then(|r| r.strip_prefix(&*part.text));
+                stripped.map(|after| rest = after).is_some()
+            })
+            && rest.is_empty()
+    })
+}
