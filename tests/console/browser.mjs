@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { PASSWORD } from "./guard.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+// While the page is worked on: its files from this folder, not those in the binary.
+const PAGE = process.env.CONSOLE_PAGE;
 export const SHOTS = process.env.CONSOLE_SHOTS;
 
 export function launch() {
@@ -18,6 +20,9 @@ export function launch() {
 export async function open(browser, url, { theme = "light", size = { width: 1440, height: 900 } } = {}) {
   const context = await browser.newContext({ viewport: size, colorScheme: theme, baseURL: url, reducedMotion: "reduce", acceptDownloads: true });
   context.setDefaultTimeout(10_000);
+  if (PAGE) {
+    await context.route(/\.(?:js|css)$/u, (route) => route.fulfill({ path: join(PAGE, new URL(route.request().url()).pathname) }));
+  }
   const page = await context.newPage();
   const bad = [];
   page.on("request", (request) => {

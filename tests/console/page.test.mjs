@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { readFileSync } from "node:fs";
 import { faults, launch, logIn, open, shot } from "./browser.mjs";
-import { Guard, PASSWORD, eventually, run, startOffline } from "./guard.mjs";
+import { Guard, PASSWORD, eventually, past, run, startOffline } from "./guard.mjs";
 import { send } from "./traffic.mjs";
 
 const COUNT = 160;
@@ -45,6 +45,18 @@ async function toFilter(page, text) {
   await page.keyboard.press("Enter");
   await page.waitForURL((url) => (url.searchParams.get("q") ?? "") === text);
   await page.locator("table.rows tbody tr").first().waitFor();
+}
+
+// Verdicts of two people, so that there is something to estimate.
+async function judge(of) {
+  for (const [name, verdicts] of [["rita", ["correct", "correct", "false_alarm", "correct", "wrong_category"]], ["rolf", ["correct", "correct", "correct"]]]) {
+    const headers = { "content-type": "application/json" };
+    const login = await fetch(`${of.url}/api/session`, { method: "POST", headers, body: JSON.stringify({ name, password: PASSWORD }) });
+    Object.assign(headers, { cookie: login.headers.get("set-cookie").split(";")[0], "x-csrf-token": (await login.json()).csrf });
+    const { rows: list } = await (await fetch(`${of.url}/api/decisions?q=outcome:blocked,flagged,redacted&limit=60`, { headers })).json();
+    await Promise.all(list.map(({ id }, index) => fetch(`${of.url}/api/decisions/${id}/verdict`, {
+      method: "POST", headers, body: JSON.stringify({ verdict: verdicts[index % verdicts.length], category: "hate", comment: "" }) })));
+  }
 }
 
 // The n-th decision of this filter, by the API.
@@ -425,9 +437,33 @@ describe("the rest", () => {
 });
 
 describe("how it looks", () => {
+  let all;
+  // Where the machine can do that, the decisions of some days.
+  before(async () => {
+    const environment = past(6, 40_000);
+    if (!environment) return;
+    const days = await Guard.start({ environment });
+    const end = Date.now() + 11_000;
+    while (Date.now() < end) {
+      await send(days, 12, 18);
+      await new Promise((resolve) => setTimeout(resolve, 60 + 250 * Math.random() ** 2));
+    }
+    await days.down();
+    await days.up();
+    await send(days, 30);
+    await judge(days);
+    [all, guard] = [guard, days];
+  }, { timeout: 120_000 });
+
+  after(async () => {
+    if (!all) return;
+    await guard.stop();
+    guard = all;
+  });
+
   const VIEWS = [
     ["decisions", "/decisions", ".over-time svg.chart"], ["detail", "/decisions?q=outcome:blocked", ".over-time svg.chart"],
-    ["review", "/review", ".detail-head"], ["overview", "/overview?q=since:1h", ".multiples"], ["what-if", "/what-if", ".flips"],
+    ["review", "/review", ".detail-head"], ["overview", "/overview", ".multiples"], ["what-if", "/what-if", ".flips"],
   ];
   for (const theme of ["light", "dark"]) {
     for (const [name, path, ready] of VIEWS) {

@@ -19,13 +19,16 @@ export const TELLING = [
 export const KEYS = ["web-app", "mobile-app", "support-bot", "kids-tablet"];
 export const MODELS = ["llama-3.1-405b", "llama-3.1-405b", "qwen3-coder"];
 
-// Sends `count` exchanges, `telling` of a hundred of them worth a look. The same each time.
+// The same numbers each time the tests run.
+let state = 7;
+
+function pick(list) {
+  state = (state * 48271) % 2147483647;
+  return list[state % list.length];
+}
+
+// Sends `count` exchanges, `telling` of a hundred of them worth a look.
 export async function send(guard, count, telling = 25) {
-  let state = 7;
-  const pick = (list) => {
-    state = (state * 48271) % 2147483647;
-    return list[state % list.length];
-  };
   const ids = [];
   for (let i = 0; i < count; i += 1) {
     state = (state * 48271) % 2147483647;

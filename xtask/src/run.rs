@@ -35,9 +35,20 @@ pub(crate) fn test(no_clients: bool) -> Result<(), String> {
         ]))?;
         run(&mut Command::new("tests/clients/run"))?;
         run(&mut Command::new("tests/eval/run"))?;
+        if !tool("chromium") {
+            println!("SKIPPED: the review page in a browser; there is no `chromium` on the PATH");
+        } else {
+            run(&mut Command::new("tests/console/run"))?;
+        }
         rust.env("PORTCULLIS_TEST_PYTHON", target()?.join(PYTHON));
     }
     run(&mut rust)
+}
+
+/// Whether a program can be run by its name.
+fn tool(name: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|path| path.join(name).is_file())
 }
 
 /// The target directory.

@@ -50,7 +50,7 @@ export class Detail {
     const { row } = this.decision;
     const scroll = this.place.scrollTop;
     fill(this.place, this.head(row), h("div.parts", {},
-      this.why(), this.scores(), this.conversation(), this.time(row), this.facts(row), this.around(), this.people()));
+      this.why(), this.conversation(), this.scores(), this.time(row), this.facts(row), this.around(), this.people()));
     this.place.scrollTop = scroll;
   }
 
@@ -97,20 +97,22 @@ export class Detail {
     if (checks.length === 0) return null;
     const few = (check) => check.scores.filter((one, index) => one.counts || (one.score >= 0.1 && index < SCORES));
     const open = checks.flatMap(few);
-    const rows = (all) => checks.map((check) => {
+    const silent = (check) => check.status === "ok" && few(check).length === 0;
+    const rows = (all) => checks.filter((check) => all || !silent(check)).map((check) => {
       const shown = all ? check.scores : few(check);
       return h("div.check", {},
         h("div.row.check-head", {}, h("code", {}, check.name), h("span.faint", {}, `${check.side}, ${number(check.passages)} ${check.passages === 1 ? "text" : "texts"}`), h("span.grow"),
           check.status === "ok" ? h("span.faint.number", {}, milliseconds(check.ms)) : h("span.badge.is-failed", {}, icon("warn"), check.status)),
-        shown.map((one) => scoreBar(one)),
-        shown.length === 0 && check.status === "ok" && h("p.faint.small", {}, `${number(check.scores.length)} ${check.scores.length === 1 ? "category" : "categories"}, below 0.1`));
+        shown.map((one) => scoreBar(one)));
     });
+    const quiet = checks.filter(silent);
     const place = h("div.checks", {}, rows(false));
+    const rest = quiet.length > 0 && h("p.faint.small", {}, "Nothing from ", quiet.map((check, index) => [index > 0 && ", ", h("code", {}, check.name), ` (${check.side}, ${milliseconds(check.ms)})`]), ".");
     const count = checks.reduce((sum, check) => sum + check.scores.length, 0);
     const more = count > open.length && h("button.button.small.bare", {
-      type: "button", onclick: (event) => { fill(place, rows(true)); event.target.remove(); },
+      type: "button", onclick: (event) => { fill(place, rows(true)); event.target.remove(); if (rest) rest.remove(); },
     }, `All ${number(count)} scores`);
-    return part("Scores", place, more);
+    return part("Scores", place, rest, more);
   }
 
   // === texts ===

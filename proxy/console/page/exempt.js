@@ -35,8 +35,8 @@ async function copy(text) {
 
 // A unified diff, line by line.
 export function diff(text) {
-  return h("pre.diff", { tabindex: "0" }, text.split("\n").map((line) => {
-    const kind = line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : line.startsWith("@") ? "place" : "same";
+  return h("pre.diff", { tabindex: "0" }, text.trimEnd().split("\n").map((line) => {
+    const kind = /^(?:---|\+\+\+|@@)/u.test(line) ? "place" : line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "same";
     return h(`span.diff-${kind}`, {}, `${line}\n`);
   }));
 }

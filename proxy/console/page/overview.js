@@ -1,11 +1,11 @@
 // How it goes: decisions over time, what they are because of, scores against thresholds, latency, false alarms.
 
 import * as api from "./api.js";
-import { go } from "./app.js";
+import { go, may } from "./app.js";
 import { distribution, interval, legend, timeline } from "./charts.js";
 import { h, fill } from "./dom.js";
 import * as filter from "./filter.js";
-import { milliseconds, number, outcome, percent, words } from "./format.js";
+import { ago, fullTime, milliseconds, number, outcome, percent, words } from "./format.js";
 import * as keys from "./keys.js";
 import { attempt } from "./ui.js";
 
@@ -23,6 +23,11 @@ export function overview(main) {
   keys.setLocal([]);
   let data;
   const draw = () => data && fill(place, cards(data, place.clientWidth, query));
+  const acts = h("div.acts", {});
+  main.append(acts);
+  if (may("policy-admin")) {
+    attempt(async () => showActs(acts, (await api.get("/api/acts", abort.signal)).acts));
+  }
   attempt(async () => {
     data = await api.get(api.at("/api/overview", { q: query.trim() }), abort.signal);
     draw();
@@ -95,4 +100,12 @@ function latency(data) {
   return h("table.latency", {}, h("thead", {}, h("tr", {}, ["", "Median", "95 %", "99 %", "Longest"].map((name, index) => h("th", { scope: "col", class: index ? "right" : undefined }, name || h("span.sr", {}, "Part"))), h("th", { scope: "col" }, "Up to 99 %"))),
     h("tbody", {}, rows.map(([name, one]) => h("tr", {}, h("th", { scope: "row" }, name), [one.p50, one.p95, one.p99, one.max].map((ms) => h("td.right.number", {}, milliseconds(ms))),
       h("td", {}, h("span.bar-track", {}, h("span.bar-fill", { style: { width: `${(one.p50 / most) * 100}%` } }), h("span.bar-fill.is-o", { style: { width: `${((one.p99 - one.p50) / most) * 100}%` } })))))));
+}
+
+// Who logged in, exported, saved: for who answers for it.
+function showActs(place, acts) {
+  fill(place, h("section.card", {}, h("div.panel", {}, h("h2", {}, "What people did")), h("table", {},
+    h("thead", {}, h("tr", {}, ["When", "Who", "What", "About"].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, acts.map((one) => h("tr", {}, h("td", { title: fullTime(one.time) }, ago(one.time)), h("td", {}, one.by), h("td", {}, words(one.act)),
+      h("td.quiet", {}, one.about.map(([name, value]) => `${name}: ${value}`).join(", "))))))));
 }

@@ -37,7 +37,7 @@ export function whatIf(main) {
   };
   const chooseHazard = () => {
     const { threshold } = rule();
-    fill(now, "Now ", h("strong.number", {}, score(threshold)), " on the scale of the policy");
+    fill(now, "now ", h("strong.number", {}, score(threshold)));
     set(Number(score(threshold)));
     ask();
   };

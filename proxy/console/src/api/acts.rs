@@ -13,6 +13,9 @@ use crate::respond::{Problem, Reply};
 /// Most decisions of one bulk action: more is a matter of a policy, not of verdicts.
 const BULK: usize = 1_000_000;
 
+/// Acts that are listed.
+const ACTS: usize = 50;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Reveal {
@@ -80,6 +83,11 @@ fn shown(texts: &Examined, closed: Option<&Closed>) -> Vec<Value> {
     };
     let all = texts.input.iter().chain(&texts.output);
     all.map(|text| json!({ "at": text.at, "text": text.text, "bytes": text.bytes, "spans": spans(text) })).collect()
+}
+
+/// `GET /api/acts`: what people did besides verdicts, the newest first.
+pub(super) fn list(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
+    Ok(Reply::json(&json!({ "acts": asking.console.index.acts(ACTS)? })))
 }
 
 /// `POST /api/decisions/ID/verdict`

@@ -88,7 +88,7 @@ fn api(console: &Shared, request: &Request, path: &[&str]) -> Result<Reply, Prob
 
 /// Who may ask what, and who answers. What is not listed does not exist.
 fn handler(method: &Method, path: &[&str]) -> Option<(Role, Handler)> {
-    use Role::{Reviewer, Viewer};
+    use Role::{PolicyAdmin, Reviewer, Viewer};
     Some(match (method.as_str(), path) {
         ("GET", ["session"]) => (Viewer, session::show),
         ("DELETE", ["session"]) => (Viewer, session::log_out),
@@ -102,6 +102,7 @@ fn handler(method: &Method, path: &[&str]) -> Option<(Role, Handler)> {
         ("GET", ["rules"]) => (Viewer, what_if::rules),
         ("POST", ["what-if"]) => (Viewer, what_if::show),
         ("GET", ["views"]) => (Viewer, views::list),
+        ("GET", ["acts"]) => (PolicyAdmin, acts::list),
         ("POST", ["export"]) => (Viewer, export::file),
         ("POST", ["views"]) => (Reviewer, views::save),
         ("DELETE", ["views", _]) => (Reviewer, views::remove),
