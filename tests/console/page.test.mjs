@@ -125,6 +125,8 @@ describe("access", () => {
       await page.getByText("a reviewer may read these").waitFor();
       assert.equal(await page.locator(".verdicts").count(), 0);
       assert.equal(await page.locator(".text").count(), 0);
+      const searched = await page.evaluate(() => fetch("/api/count?q=%22phishing%22").then((response) => response.status));
+      assert.equal(searched, 403, "what is found would tell what texts say");
     });
   });
 });

@@ -64,11 +64,6 @@ impl Request {
         Ok(Some(number))
     }
 
-    /// The filter in the query, `q`.
-    pub(crate) fn filter(&self) -> Result<proxy_index::Query, Problem> {
-        Ok(self.query("q").unwrap_or_default().parse()?)
-    }
-
     /// The body, as JSON. Other media types are refused: a form on another page can send them.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let media = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

@@ -40,7 +40,7 @@ pub(super) fn list(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let limit = usize::try_from(limit).unwrap_or_default();
     // Read before the list, so that what comes in between is in the tail at least.
     let last = index.position()?;
-    let listed = index.page(&request.filter()?, request.number("before")?, limit)?;
+    let listed = index.page(&asking.filter()?, request.number("before")?, limit)?;
     Ok(Reply::json(&json!({ "rows": listed.rows, "before": listed.before, "last": last })))
 }
 
@@ -50,7 +50,7 @@ pub(super) fn tail(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let after = request.number("after")?.unwrap_or_default();
     let position = index.position()?;
     let limit = usize::try_from(MOST).unwrap_or_default();
-    let mut rows = index.tail(&request.filter()?, after, limit)?;
+    let mut rows = index.tail(&asking.filter()?, after, limit)?;
     // Full: what follows is fetched next.
     let last = rows.last().filter(|_| rows.len() == limit).map_or(position, |row| row.seq);
     rows.reverse();
@@ -63,20 +63,20 @@ pub(super) fn tail(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
 
 /// `GET /api/count?q=`: how many match now, with the query fixed to now so that the same are meant later.
 pub(super) fn count(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
-    let query = queue::fixed(asking.request.filter()?, jiff::Timestamp::now());
+    let query = queue::fixed(asking.filter()?, jiff::Timestamp::now());
     let count = asking.console.index.count(&query)?;
     Ok(Reply::json(&json!({ "count": count, "query": query.to_string() })))
 }
 
 /// `GET /api/facets?q=`
 pub(super) fn facets(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
-    let facets = asking.console.index.facets(&asking.request.filter()?, FACETS, VALUES)?;
+    let facets = asking.console.index.facets(&asking.filter()?, FACETS, VALUES)?;
     Ok(Reply::json(&json!({ "facets": facets })))
 }
 
 /// `GET /api/timeline?q=`
 pub(super) fn timeline(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
-    Ok(Reply::json(&over_time(asking, &asking.request.filter()?)?))
+    Ok(Reply::json(&over_time(asking, &asking.filter()?)?))
 }
 
 /// The decisions that `query` means over time, as charts take them.

@@ -14,6 +14,7 @@ mod what_if;
 use std::time::Instant;
 
 use http::{Method, StatusCode};
+use proxy_index::{Query, Test};
 use uuid::Uuid;
 
 use crate::access::{Role, Session, is_own_page};
@@ -138,6 +139,23 @@ impl Asking<'_> {
     /// Who asks.
     pub(crate) fn user(&self) -> &str {
         &self.session.user
+    }
+
+    /// The filter in the request's own query, `q`.
+    fn filter(&self) -> Result<Query, Problem> {
+        self.query(&self.request.query("q").unwrap_or_default())
+    }
+
+    /// A filter. Who may not read texts may not look for words in them either: what is found would tell.
+    fn query(&self, text: &str) -> Result<Query, Problem> {
+        let query: Query = text.parse()?;
+        let looks_inside = query.terms.iter().any(|term| matches!(term.test, Test::Text(_)));
+        if looks_inside && !self.console.may_reveal(self.role) {
+            return Err(Problem::forbidden(
+                "Only who may read texts may search them: leave the words out.",
+            ));
+        }
+        Ok(query)
     }
 }
 

@@ -20,7 +20,7 @@ const LEAST_STEP: usize = 15;
 
 /// `GET /api/overview?q=`
 pub(super) fn show(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
-    let (query, index) = (asking.request.filter()?, &asking.console.index);
+    let (query, index) = (asking.filter()?, &asking.console.index);
     let over_time = decisions::over_time(asking, &query)?;
     let outcomes = counts(asking, &query, Field::Outcome)?;
     let keys = index

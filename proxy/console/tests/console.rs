@@ -1,0 +1,302 @@
+//! The console's API over a log of its own: who is answered, and what is on record before they are.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use jiff::Timestamp;
+use policies::{Policy, library};
+use proxy_audit::{
+    Closed, Entry, Examined, Journal, Keep, Kept, Mode, Opened, Options, Outcome, ReadSummary,
+    Record, Timing, tail,
+};
+use proxy_console::{Console, Document, Parts, Role, Rules, Users};
+use proxy_index::Index;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const PASSWORD: &str = "correct horse battery";
+const SECRET: &str = "the words of the caller";
+
+struct World {
+    dir: TempDir,
+    console: Console,
+    id: Uuid,
+}
+
+/// Somebody who is logged in.
+struct Person {
+    cookie: String,
+    csrf: String,
+}
+
+fn record(journal: &Journal) -> Uuid {
+    let (id, time) = (Uuid::now_v7(), Timestamp::now());
+    let (instance, route, method) = ("test".into(), "/v1/chat/completions".into(), "POST".into());
+    let opened = Opened {
+        id,
+        time,
+        instance,
+        route,
+        method,
+        key: Some("key-1".into()),
+        remote: None,
+        trace_id: None,
+    };
+    drop(journal.append_opened(&opened));
+    let kept = Kept {
+        at: "/messages/0/content".into(),
+        role: "user".into(),
+        bytes: SECRET.len() as u64,
+        text: Some(SECRET.into()),
+        fingerprint: None,
+        masked: Vec::new(),
+        why: None,
+    };
+    let examined = Examined { id, time, keep: Keep::Full, input: vec![kept], output: Vec::new() };
+    drop(journal.append_examined(&examined));
+    drop(journal.append_closed(&closed(id, time)));
+    id
+}
+
+fn closed(id: Uuid, time: Timestamp) -> Closed {
+    Closed {
+        id,
+        time,
+        outcome: Outcome::Allowed,
+        status: 200,
+        reason: None,
+        stream: false,
+        model: Some("<img src=x onerror=alert(1)>".into()),
+        policy: None,
+        profile: None,
+        key_name: None,
+        mode: Mode::Enforce,
+        input: None,
+        output: None,
+        unchecked: Vec::new(),
+        unchecked_left_out: 0,
+        read: ReadSummary::default(),
+        answered: ReadSummary::default(),
+        released_bytes: 0,
+        timing_ms: Timing::default(),
+    }
+}
+
+fn rules() -> Rules {
+    let source = library::by_name("default").expect("it is shipped");
+    let (policy, _) = Policy::parse(source, "default.yaml").expect("it is a policy");
+    let document = move || Ok(Document { file: "default.yaml".into(), text: source.into() });
+    Rules::new(move || policy.clone(), document, Vec::new())
+}
+
+impl World {
+    fn new(writes: bool) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (journal, _) = Journal::open(dir.path(), &Options::default()).expect("a journal");
+        let id = record(&journal);
+        let users = Users::new(dir.path().join("users.json"));
+        for (name, role) in [("vera", Role::Viewer), ("rita", Role::Reviewer)] {
+            users.add(name, role, PASSWORD).expect("added");
+        }
+        let journal = if writes {
+            Some(Arc::new(journal))
+        } else {
+            journal.close().expect("closed");
+            None
+        };
+        let index = Arc::new(Index::open(dir.path()).expect("an index"));
+        let console = Console::new(Parts {
+            address: "127.0.0.1:8090".parse().expect("an address"),
+            hosts: Vec::new(),
+            secure: false,
+            users,
+            log: dir.path().to_owned(),
+            index: Arc::clone(&index),
+            journal,
+            rules: rules(),
+        });
+        while index.catch_up(|_| {}).expect("the log is sound").seq < 4 {}
+        Self { dir, console, id }
+    }
+
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
+        self.console.call(request, None).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        by: Option<&Person>,
+        body: Value,
+    ) -> Response<Bytes> {
+        let mut request = Request::builder()
+            .method(&method)
+            .uri(path)
+            .header(header::HOST, "127.0.0.1:8090")
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(Person { cookie, csrf }) = by {
+            request = request.header(header::COOKIE, cookie).header("x-csrf-token", csrf);
+        }
+        let body = if method == Method::GET { Bytes::new() } else { body.to_string().into() };
+        self.ask(request.body(Full::new(body)).expect("a request")).await
+    }
+
+    async fn post(&self, path: &str, by: Option<&Person>, body: Value) -> Response<Bytes> {
+        self.send(Method::POST, path, by, body).await
+    }
+
+    async fn log_in(&self, name: &str) -> Person {
+        let response =
+            self.post("/api/session", None, json!({ "name": name, "password": PASSWORD })).await;
+        assert_eq!(response.status(), StatusCode::OK, "{name}");
+        let cookie =
+            response.headers().get(header::SET_COOKIE).expect("a cookie").to_str().expect("text");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        let cookie = cookie.split(';').next().expect("a pair").to_owned();
+        let csrf = value(&response)["csrf"].as_str().expect("a token").to_owned();
+        Person { cookie, csrf }
+    }
+
+    fn log(&self) -> Vec<Record> {
+        entries(self.dir.path()).into_iter().map(|entry| entry.record).collect()
+    }
+}
+
+fn entries(dir: &Path) -> Vec<Entry> {
+    tail(dir, u64::MAX).expect("the log is sound")
+}
+
+fn value(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body()).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_are_shown_to_who_may_and_only_once_it_is_on_record() {
+    let world = World::new(true);
+    let (rita, vera) = (world.log_in("rita").await, world.log_in("vera").await);
+    let path = format!("/api/decisions/{}", world.id);
+    let detail = world.send(Method::GET, &path, Some(&vera), Value::Null).await;
+    assert_eq!(detail.status(), StatusCode::OK);
+    assert!(!String::from_utf8_lossy(detail.body()).contains(SECRET), "no text without a reveal");
+    let reveal = format!("{path}/reveal");
+    for (by, why, status) in [
+        (&vera, "because", StatusCode::FORBIDDEN),
+        (&rita, "  ", StatusCode::BAD_REQUEST),
+        (&rita, "an appeal", StatusCode::OK),
+    ] {
+        let before = world.log().len();
+        let response = world.post(&reveal, Some(by), json!({ "why": why })).await;
+        assert_eq!(response.status(), status, "{why}");
+        let shown = String::from_utf8_lossy(response.body()).contains(SECRET);
+        assert_eq!(shown, status == StatusCode::OK);
+        let revealed = world.log().split_off(before);
+        match revealed.as_slice() {
+            [Record::Revealed(one)] if shown => {
+                assert_eq!(
+                    (&*one.by, &*one.why, &*one.decisions),
+                    ("rita", "an appeal", &[world.id][..])
+                );
+            }
+            nothing => assert!(nothing.is_empty() && !shown, "{nothing:?}"),
+        }
+    }
+    let search =
+        world.send(Method::GET, "/api/count?q=%22caller%22", Some(&vera), Value::Null).await;
+    assert_eq!(
+        search.status(),
+        StatusCode::FORBIDDEN,
+        "what is found would tell what the text says"
+    );
+    let search =
+        world.send(Method::GET, "/api/count?q=%22caller%22", Some(&rita), Value::Null).await;
+    assert_eq!(value(&search)["count"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_is_a_record_that_stands_until_it_is_taken_back() {
+    let world = World::new(true);
+    let rita = world.log_in("rita").await;
+    let path = format!("/api/decisions/{}/verdict", world.id);
+    let said =
+        world.post(&path, Some(&rita), json!({ "verdict": "missed", "comment": "look" })).await;
+    let act = value(&said)["act"].as_str().expect("an act").to_owned();
+    let review = async |world: &World| {
+        let path = format!("/api/decisions?q=id:{}", world.id);
+        value(&world.send(Method::GET, &path, Some(&rita), Value::Null).await)["rows"][0]["review"]
+            .clone()
+    };
+    assert_eq!(review(&world).await, "missed");
+    let undone = world.post(&format!("/api/acts/{act}/undo"), Some(&rita), json!({})).await;
+    assert_eq!(value(&undone)["count"], 1);
+    assert_eq!(review(&world).await, Value::Null);
+    let bulk = json!({ "q": "", "expect": 2, "verdict": "correct" });
+    assert_eq!(world.post("/api/bulk", Some(&rita), bulk).await.status(), StatusCode::CONFLICT);
+    let bulk = json!({ "q": "", "expect": 1, "verdict": "correct" });
+    assert_eq!(world.post("/api/bulk", Some(&rita), bulk).await.status(), StatusCode::OK);
+    assert_eq!(review(&world).await, "correct");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_changes_without_session_token_role_and_own_page() {
+    let world = World::new(true);
+    let rita = world.log_in("rita").await;
+    let path = format!("/api/decisions/{}/verdict", world.id);
+    let body = || Full::new(Bytes::from(r#"{"verdict":"correct"}"#));
+    let base = || {
+        Request::post(&path)
+            .header(header::HOST, "127.0.0.1:8090")
+            .header(header::COOKIE, &rita.cookie)
+            .header(header::CONTENT_TYPE, "application/json")
+    };
+    let csrf = ("x-csrf-token", rita.csrf.as_str());
+    for (headers, status) in [
+        (vec![], StatusCode::FORBIDDEN),
+        (vec![("x-csrf-token", "wrong")], StatusCode::FORBIDDEN),
+        (vec![csrf, ("origin", "http://evil.example")], StatusCode::FORBIDDEN),
+        (vec![csrf, ("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+        (vec![csrf, ("origin", "http://127.0.0.1:8090")], StatusCode::OK),
+    ] {
+        let request =
+            headers.iter().fold(base(), |request, (name, value)| request.header(*name, *value));
+        let response = world.ask(request.body(body()).expect("a request")).await;
+        assert_eq!(response.status(), status, "{headers:?}");
+    }
+    let elsewhere = Request::get("/").header(header::HOST, "evil.example").body(Full::default());
+    let response = world.ask(elsewhere.expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::MISDIRECTED_REQUEST);
+    let nobody = world.post(&path, None, json!({ "verdict": "correct" })).await;
+    assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
+    for path in ["/", "/decisions/x", "/app.js", "/api/session", "/nothing"] {
+        let response = world.send(Method::GET, path, None, Value::Null).await;
+        let policy = response.headers().get("content-security-policy").expect("a policy");
+        assert!(
+            policy.to_str().expect("text").contains("require-trusted-types-for 'script'"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_recorded_does_not_happen() {
+    let world = World::new(false);
+    let rita = world.log_in("rita").await;
+    let list = world.send(Method::GET, "/api/decisions", Some(&rita), Value::Null).await;
+    assert_eq!(value(&list)["rows"][0]["id"], world.id.to_string());
+    let id = world.id;
+    for (path, body) in [
+        (format!("/api/decisions/{id}/reveal"), json!({ "why": "an appeal" })),
+        (format!("/api/decisions/{id}/verdict"), json!({ "verdict": "correct" })),
+        ("/api/bulk".to_owned(), json!({ "q": "", "expect": 1, "verdict": "correct" })),
+        ("/api/export".to_owned(), json!({ "q": "", "format": "csv" })),
+        ("/api/views".to_owned(), json!({ "name": "a", "filter": "" })),
+    ] {
+        let response = world.post(&path, Some(&rita), body).await;
+        assert_eq!(response.status(), StatusCode::CONFLICT, "{path}");
+        assert!(!String::from_utf8_lossy(response.body()).contains(SECRET));
+    }
+}
