@@ -24,6 +24,7 @@ mod code_and_patterns;
 mod commands;
 mod corpus;
 mod durability;
+mod elsewhere;
 mod evaluation;
 mod formats;
 mod http1;

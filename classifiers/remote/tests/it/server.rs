@@ -129,11 +129,15 @@ async fn serve<I: AsyncRead + AsyncWrite + Unpin>(
         let now = counts.now.fetch_add(1, Ordering::SeqCst) + 1;
         counts.most.fetch_max(now, Ordering::SeqCst);
         let script = Arc::clone(&script.lock().unwrap());
-        let reply = script(&question);
+        let mut reply = script(&question);
         asked.lock().unwrap().push(question);
-        let done = write(&mut stream, reply).await;
+        while let Reply::Later(time, then) = reply {
+            tokio::time::sleep(time).await;
+            reply = *then;
+        }
+        // Before the answer leaves: who has it may ask again at once.
         counts.now.fetch_sub(1, Ordering::SeqCst);
-        done?;
+        write(&mut stream, reply).await?;
     }
     Ok(())
 }
@@ -169,10 +173,7 @@ pub(crate) async fn write<I: AsyncWrite + Unpin>(
         Reply::Json(value) => (200, value.to_string().into_bytes()),
         Reply::Status(status) => (status, b"{}".to_vec()),
         Reply::Body(body) => (200, body),
-        Reply::Later(time, reply) => {
-            tokio::time::sleep(time).await;
-            return Box::pin(write(stream, *reply)).await;
-        }
+        Reply::Later(..) => unreachable!("it was waited for"),
         Reply::Hang => {
             std::future::pending::<()>().await;
             return Ok(());
