@@ -33,9 +33,14 @@ impl Guard {
 
     /// Run by a shell that has set some limit before.
     pub fn limited(upstream: &str, limit: &str) -> Self {
+        Self::shell(upstream, (POLICY, ""), limit)
+    }
+
+    /// Run by a shell that has done something before.
+    pub fn shell(upstream: &str, files: (&str, &str), before: &str) -> Self {
         let mut command = Command::new("bash");
-        command.args(["-c", &format!("{limit}; exec \"$0\" \"$@\""), Self::binary()]);
-        Self::run(command, upstream, (POLICY, ""), Arc::new(tempfile::tempdir().unwrap()))
+        command.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), Self::binary()]);
+        Self::run(command, upstream, files, Arc::new(tempfile::tempdir().unwrap()))
     }
 
     /// On the same audit directory again.

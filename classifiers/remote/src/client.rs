@@ -1,6 +1,6 @@
 //! One server: sending a question, reading an answer within bounds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -173,22 +173,39 @@ fn http(tls: Option<&Settings>) -> Result<Http, SetupError> {
     Ok(builder.build(connector))
 }
 
-fn client_config(tls: Option<&Settings>) -> Result<ClientConfig, SetupError> {
+fn client_config(settings: Option<&Settings>) -> Result<ClientConfig, SetupError> {
+    match settings {
+        Some(Settings { ca_file, identity, .. }) => {
+            client_tls(ca_file.as_deref(), identity.as_ref())
+        }
+        None => {
+            let builder = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
+            Ok(builder.with_no_client_auth())
+        }
+    }
+}
+
+/// TLS towards a server that is trusted by the authorities in `ca_file` (PEM), or else by the system's, and that knows
+/// us by the certificate and key of `identity`.
+///
+/// # Errors
+/// When a file cannot be used; the text says which.
+pub fn client_tls(
+    ca_file: Option<&Path>,
+    identity: Option<&(PathBuf, PathBuf)>,
+) -> Result<ClientConfig, SetupError> {
     let builder = ClientConfig::builder();
-    let builder = match tls {
-        None => builder.with_root_certificates(RootCertStore::empty()),
-        Some(Settings { ca_file: Some(path), .. }) => {
+    let builder = match ca_file {
+        Some(path) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| unusable(path, &error))?;
             }
             builder.with_root_certificates(roots)
         }
-        Some(_) => builder.with_native_roots().map_err(SetupError::Roots)?,
+        None => builder.with_native_roots().map_err(SetupError::Roots)?,
     };
-    let Some((certificate, key)) = tls.and_then(|settings| settings.identity.as_ref()) else {
-        return Ok(builder.with_no_client_auth());
-    };
+    let Some((certificate, key)) = identity else { return Ok(builder.with_no_client_auth()) };
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
     let config = builder.with_client_auth_cert(certificates(certificate)?, private);
     config.map_err(|error| unusable(certificate, &error))

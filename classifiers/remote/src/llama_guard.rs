@@ -12,6 +12,7 @@ use classifiers_llama_guard_prompt::{
     chat_template, turns, variant,
 };
 use futures_util::future::try_join_all;
+use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
 use serde_json::json;
 use tower::Service;
 
@@ -22,6 +23,8 @@ use crate::settings::{Settings, SetupError};
 
 /// Tokenizing a longer text would hold up the others on its thread.
 const INLINE_BYTES: usize = 16 * 1024;
+/// Windows of one text that are judged at a time.
+const AT_A_TIME: usize = 16;
 /// Alternatives for each token: as many as vLLM gives unless told otherwise.
 const ALTERNATIVES: usize = 20;
 /// The context that published servers are run with.
@@ -187,8 +190,10 @@ impl Inner {
             let inner = &self;
             async move { Ok::<_, Fault>((inner.verdict(&prompt.ids).await?, span)) }
         });
-        let judged = tokio::time::timeout(self.fleet.deadline(), try_join_all(verdicts)).await;
-        let judged = judged.map_err(|_| ClassifyError::Timeout(self.fleet.deadline()))??;
+        let judged = iter(verdicts).buffered(AT_A_TIME).try_collect();
+        let judged = tokio::time::timeout(self.fleet.deadline(), judged).await;
+        let judged: Vec<_> =
+            judged.map_err(|_| ClassifyError::Timeout(self.fleet.deadline()))??;
         Ok(assessment(self.id.clone(), &self.asker.layout.categories, &judged))
     }
 }

@@ -84,6 +84,10 @@ pub(crate) enum Command {
     ///
     /// Ends with 0 if the model behaves like what it is, 1 if it answers otherwise, 3 if it cannot be loaded.
     VerifyModel(VerifyModelArgs),
+    /// Look at everything that `serve` with the same arguments needs, and say what is wrong and what to do
+    ///
+    /// Ends with 0 if everything is as it should be, 1 if something is not.
+    Doctor(Box<ServeArgs>),
     /// Try the servers that judge elsewhere, and say in plain words what is wrong with them
     ///
     /// Takes the arguments and the server.yaml of `serve`. Ends with 0 if every server gives the verdicts that a model

@@ -18,6 +18,7 @@ use crate::console::{self, Settings};
 use crate::elsewhere::{Elsewhere, ElsewhereArgs, RemoteFile};
 use crate::failure::Failure;
 use crate::registry::{Llama, Model, Models, Standby};
+use crate::tls::{Tls, UpstreamTls};
 
 /// Loopback only: whoever wants others to connect says so.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -47,6 +48,8 @@ struct File {
     standby: StandbyFile,
     /// What API keys are called: name and fingerprint, as `portcullis fingerprint` prints it.
     keys: BTreeMap<String, String>,
+    /// Whether callers with other keys, or without, are turned away.
+    require_key: bool,
     audit: AuditFile,
     tls: Option<TlsFile>,
     instance: Option<String>,
@@ -59,6 +62,11 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct UpstreamFile {
     url: String,
+    /// Certificate authorities that it is trusted by, in place of the system's.
+    ca_file: Option<PathBuf>,
+    /// The certificate that it knows us by, and its key.
+    cert_file: Option<PathBuf>,
+    cert_key_file: Option<PathBuf>,
     /// Holds the upstream's API key; without it each caller's own is passed on.
     key_file: Option<PathBuf>,
 }
@@ -142,6 +150,8 @@ struct ConsoleFile {
 struct TlsFile {
     cert_file: PathBuf,
     key_file: PathBuf,
+    /// Authorities, one of which must have signed a client's certificate.
+    client_ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -165,6 +175,9 @@ pub(crate) struct Config {
     /// How the review page is served, if it is.
     pub(crate) console: Option<Settings>,
     pub(crate) target: Target,
+    pub(crate) upstream_url: String,
+    /// How the upstream is known and knows us, if not by the system's authorities.
+    pub(crate) upstream_tls: Option<UpstreamTls>,
     pub(crate) policy: Policy,
     /// A file, or one that comes with the program.
     pub(crate) policy_name: String,
@@ -180,18 +193,12 @@ pub(crate) struct Config {
     pub(crate) drain: Duration,
 }
 
-/// Where the listener's certificate and key are (PEM).
-#[derive(Debug)]
-pub(crate) struct Tls {
-    pub(crate) cert_file: PathBuf,
-    pub(crate) key_file: PathBuf,
-}
-
 impl Config {
     /// Puts arguments, environment and file together; the file gives way.
     pub(crate) fn load(args: &ServeArgs) -> Result<Self, Failure> {
         let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let key_file = file.upstream.as_ref().and_then(|upstream| upstream.key_file.clone());
+        let upstream_tls = file.upstream.as_ref().map(UpstreamTls::of).transpose()?.flatten();
         let url = args.upstream.clone().or(file.upstream.map(|upstream| upstream.url)).ok_or_else(|| {
             Failure::Usage(
                 "no model server to guard: give --upstream URL, or `upstream: { url: ... }` in --config FILE"
@@ -216,11 +223,13 @@ impl Config {
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
             admin: args.admin.or(file.admin),
             target,
+            upstream_url: url,
+            upstream_tls,
             policy: tested_policy(name)?,
             policy_name: name.to_owned(),
             policy_file: library::by_name(name).is_none().then(|| name.into()),
             models,
-            keys: key_names(file.keys)?,
+            keys: key_names(file.keys, file.require_key)?,
             audit_dir,
             tls: file.tls.map(Tls::from),
             instance: file
@@ -312,7 +321,8 @@ fn console(
 
 impl From<TlsFile> for Tls {
     fn from(file: TlsFile) -> Self {
-        Self { cert_file: file.cert_file, key_file: file.key_file }
+        let TlsFile { cert_file, key_file, client_ca_file } = file;
+        Self { cert_file, key_file, client_ca_file }
     }
 }
 
@@ -391,6 +401,22 @@ impl ModelArgs {
     }
 }
 
+impl UpstreamTls {
+    fn of(file: &UpstreamFile) -> Result<Option<Self>, Failure> {
+        let identity = match (&file.cert_file, &file.cert_key_file) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            _ => {
+                return Err(Failure::Usage(
+                    "upstream: `cert_file` and `cert_key_file` belong together".to_owned(),
+                ));
+            }
+        };
+        let own = Self { ca_file: file.ca_file.clone(), identity };
+        Ok((own.ca_file.is_some() || own.identity.is_some()).then_some(own))
+    }
+}
+
 fn limits(file: &LimitsFile, checks: Option<bool>) -> Limits {
     let base = Limits::default();
     let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
@@ -446,7 +472,7 @@ pub(crate) fn policy_source(name: &str) -> Result<String, Failure> {
 }
 
 /// What keys are called, by fingerprint.
-fn key_names(names: BTreeMap<String, String>) -> Result<KeyNames, Failure> {
+fn key_names(names: BTreeMap<String, String>, only: bool) -> Result<KeyNames, Failure> {
     let is_fingerprint = |text: &str| {
         let digits = text.strip_prefix("key-").unwrap_or_default();
         digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -456,7 +482,14 @@ fn key_names(names: BTreeMap<String, String>) -> Result<KeyNames, Failure> {
             "the key `{name}` has no fingerprint such as key-0123456789abcdef: `portcullis fingerprint` makes it"
         )));
     }
-    Ok(KeyNames::new(names.into_iter().map(|(name, fingerprint)| (fingerprint, name))))
+    if only && names.is_empty() {
+        return Err(Failure::Usage(
+            "`require_key: true` without `keys` turns everybody away: name at least one key"
+                .to_owned(),
+        ));
+    }
+    let known = KeyNames::new(names.into_iter().map(|(name, fingerprint)| (fingerprint, name)));
+    Ok(if only { known.only() } else { known })
 }
 
 /// The day, in UTC: a policy means the same everywhere.

@@ -11,9 +11,10 @@ use proxy_index::{Following, Index};
 use proxy_stack::{Arrival, Gate, ReplyBody};
 use tower::util::BoxCloneSyncService;
 
-use crate::config::{self, Tls};
+use crate::config;
 use crate::failure::Failure;
 use crate::listener::Listener;
+use crate::tls::{Greeting, Tls};
 
 /// Loopback only: whoever wants others to look says so, and says how it is encrypted.
 pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
@@ -63,12 +64,18 @@ pub(crate) struct Shown {
 /// The page, ready to be served.
 pub(crate) struct Served {
     listener: Listener,
+    greeting: Option<Greeting>,
     gate: Gate,
     /// Keeps the index up with the log.
     _following: Following,
 }
 
 impl Served {
+    /// How it greets in TLS.
+    pub(crate) fn greeting(&self) -> Option<Greeting> {
+        self.greeting.clone()
+    }
+
     /// Listens, and brings the index up to date in the background.
     pub(crate) async fn start(settings: &Settings, shown: Shown) -> Result<Self, Failure> {
         let Settings { listen, hosts, users, tls, behind_tls } = settings;
@@ -94,7 +101,8 @@ impl Served {
         };
         let following = Following::start(Arc::clone(&index), failed)
             .map_err(|error| Failure::environment("the log cannot be followed", &error))?;
-        let listener = Listener::bind(*listen, tls.as_ref()).await?;
+        let greeting = tls.as_ref().map(Greeting::read).transpose()?;
+        let listener = Listener::bind(*listen, None, greeting.clone()).await?;
         let address = listener.address()?;
         let parts = Parts {
             address,
@@ -106,7 +114,7 @@ impl Served {
             journal,
             rules,
         };
-        Ok(Self { listener, gate: gate(Console::new(parts)), _following: following })
+        Ok(Self { listener, greeting, gate: gate(Console::new(parts)), _following: following })
     }
 
     /// Where it listens.

@@ -1,22 +1,18 @@
 //! Sockets and TLS; what is spoken over them is `proxy-http`'s.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use proxy_http::Http;
 use proxy_stack::Gate;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::Tls;
 use crate::failure::Failure;
+use crate::tls::Greeting;
 
 /// How long a client may take to greet in TLS.
 const TLS_TIME: Duration = Duration::from_secs(10);
@@ -26,16 +22,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A listening socket and how to speak on it.
 pub(crate) struct Listener {
     socket: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Greeting>,
 }
 
 impl Listener {
-    /// Listens on `address`.
-    pub(crate) async fn bind(address: SocketAddr, tls: Option<&Tls>) -> Result<Self, Failure> {
-        let tls = tls.map(acceptor).transpose()?;
-        let socket = TcpListener::bind(address)
-            .await
-            .map_err(|error| Failure::environment(format!("cannot listen on {address}"), &error))?;
+    /// Listens on `address`, or takes over the socket that a service manager has opened.
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        given: Option<std::net::TcpListener>,
+        tls: Option<Greeting>,
+    ) -> Result<Self, Failure> {
+        let failed = |error| Failure::environment(format!("cannot listen on {address}"), &error);
+        let socket = match given {
+            Some(socket) => {
+                socket.set_nonblocking(true).map_err(failed)?;
+                TcpListener::from_std(socket).map_err(failed)?
+            }
+            None => TcpListener::bind(address).await.map_err(failed)?,
+        };
         Ok(Self { socket, tls })
     }
 
@@ -57,7 +61,8 @@ impl Listener {
                 () = &mut stop => break,
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        let (tls, http, gate) = (self.tls.clone(), http.clone(), gate.clone());
+                        let tls = self.tls.as_ref().map(Greeting::acceptor);
+                        let (http, gate) = (http.clone(), gate.clone());
                         let watcher = graceful.watcher();
                         connections.spawn(async move {
                             let connection = Connection { http, gate, peer: peer.ip(), watcher };
@@ -108,21 +113,4 @@ impl Connection {
         let Self { http, gate, peer, watcher } = self;
         http.serve(stream, gate, Some(peer), Some(watcher)).await;
     }
-}
-
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Failure> {
-    let unusable = |path: &Path, error: &(dyn std::error::Error + 'static)| {
-        Failure::environment(format!("{} cannot be used for TLS", path.display()), error)
-    };
-    let certificates = CertificateDer::pem_file_iter(&tls.cert_file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unusable(&tls.cert_file, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key_file)
-        .map_err(|error| unusable(&tls.key_file, &error))?;
-    let mut config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(|error| unusable(&tls.cert_file, &error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

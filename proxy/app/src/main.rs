@@ -13,6 +13,8 @@ mod registry;
 mod reload;
 mod remote;
 mod server;
+mod supervisor;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Fingerprint => commands::fingerprint::run(),
         Command::Policy(args) => commands::policy::run(&args),
         Command::VerifyModel(args) => commands::verify_model::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::VerifyRemote(args) => commands::verify_remote::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
         Command::Console(args) => commands::console::run(&args),

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use classifiers_core::ClassifyError;
 use policies::ClassifierCalibration;
 use proxy_audit::{Journal, Options};
 use proxy_console::Rules;
-use proxy_stack::{ActivePolicy, Metrics, Parts, Upstream, stack};
+use proxy_stack::{ActivePolicy, Health, Metrics, Parts, Upstream, stack};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::console::{Served, Shown, document};
@@ -16,6 +18,11 @@ use crate::failure::Failure;
 use crate::listener::Listener;
 use crate::registry;
 use crate::reload::Reload;
+use crate::supervisor::{self, Given};
+use crate::tls::Greeting;
+
+/// Between two tests of classifiers that give no verdict yet.
+const TEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A guard that listens, and what must be closed when it stops.
 pub(crate) struct Server {
@@ -28,6 +35,9 @@ pub(crate) struct Server {
     panel: proxy_stack::Panel,
     policies: Arc<ActivePolicy>,
     reload: Option<Reload>,
+    /// What is read again on SIGHUP, beside the policy.
+    greetings: Vec<Greeting>,
+    hangup: Signal,
 }
 
 impl Server {
@@ -35,14 +45,23 @@ impl Server {
     pub(crate) async fn start(config: Config) -> Result<Self, Failure> {
         let panel = registry::panel(&config.models, config.policy.timeout())?;
         stands_by(&config, &panel)?;
-        let upstream = Upstream::new(config.target.clone(), config.limits.upstream_time)
-            .map_err(|error| Failure::environment("the upstream cannot be used", &error))?;
+        let (target, time) = (config.target.clone(), config.limits.upstream_time);
+        let upstream = match &config.upstream_tls {
+            Some(own) => Upstream::over(own.connector()?, target, time),
+            None => Upstream::new(target, time)
+                .map_err(|error| Failure::environment("the upstream cannot be used", &error))?,
+        };
         let journal = Arc::new(open_journal(&config.audit_dir)?);
-        let listener = Listener::bind(config.listen, config.tls.as_ref()).await?;
+        let greeting = config.tls.as_ref().map(Greeting::read).transpose()?;
+        let mut given = Given::take();
+        let socket = given.listener(0)?;
+        let listener = Listener::bind(config.listen, socket, greeting.clone()).await?;
         let admin = match config.admin {
-            Some(address) => Some(Listener::bind(address, None).await?),
+            Some(address) => Some(Listener::bind(address, given.listener(1)?, None).await?),
             None => None,
         };
+        let hangup = signal(SignalKind::hangup())
+            .map_err(|error| Failure::environment("signals cannot be handled", &error))?;
         let calibrations = registry::calibrations(&panel)?;
         let policies = Arc::new(ActivePolicy::new(config.policy.clone(), calibrations.clone()));
         let console = match &config.console {
@@ -52,9 +71,23 @@ impl Server {
             }
             None => None,
         };
+        let shown = console.as_ref().and_then(Served::greeting);
+        let greetings = greeting.into_iter().chain(shown).collect();
         let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
         let reload = config.policy_file.as_ref().map(watch).transpose()?;
-        Ok(Self { listener, admin, console, config, journal, upstream, panel, policies, reload })
+        Ok(Self {
+            listener,
+            admin,
+            console,
+            config,
+            journal,
+            upstream,
+            panel,
+            policies,
+            reload,
+            greetings,
+            hangup,
+        })
     }
 
     /// Where it listens.
@@ -81,13 +114,28 @@ impl Server {
     /// Serves until `stop`; returns when every answer has left and the audit log is sealed.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let metrics = Arc::<Metrics>::default();
-        let Self { listener, admin, console, config, journal, upstream, panel, policies, reload } =
-            self;
+        let ready = self.address()?.to_string();
+        let Self {
+            listener,
+            admin,
+            console,
+            config,
+            journal,
+            upstream,
+            panel,
+            policies,
+            reload,
+            greetings,
+            hangup,
+        } = self;
+        let health = Arc::new(Health::new(Arc::clone(&journal)));
+        let test = self_test(panel.clone(), Arc::clone(&health), Arc::clone(&policies));
         let status = proxy_stack::admin(
             Arc::clone(&metrics),
             Arc::clone(&policies),
             config.limits,
             panel.clone(),
+            Arc::clone(&health),
         );
         let gate = stack(Parts {
             journal: Arc::clone(&journal),
@@ -117,11 +165,20 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
+        let stop = async {
+            stop.await;
+            health.stops();
+            supervisor::stopping();
+        };
+        supervisor::ready(&ready);
         tokio::select! {
             () = listener.serve(gate, stop, config.drain) => {}
             () = watch => {}
             () = admin => {}
             () = console => {}
+            () = test => {}
+            () = read_again(greetings, hangup) => {}
+            () = supervisor::alive() => {}
         }
         journal
             .close()
@@ -129,8 +186,57 @@ impl Server {
     }
 }
 
+/// Whether each check, or somebody whom `policy` lets judge in its place, gives verdicts.
+fn is_judged(
+    panel: &proxy_stack::Panel,
+    policy: &policies::Policy,
+    failed: &[(Arc<str>, ClassifyError)],
+) -> bool {
+    let works = |name: &str| failed.iter().all(|(check, _)| **check != *name);
+    let mut names = panel.checks().iter().map(|check| &*check.id().name);
+    names.all(|name| works(name) || policy.instead_of(name).iter().any(|rung| works(rung)))
+}
+
+/// Asks every classifier until all texts are judged: only then is the server ready.
+async fn self_test(panel: proxy_stack::Panel, health: Arc<Health>, policies: Arc<ActivePolicy>) {
+    let mut known = Vec::new();
+    loop {
+        let policy = policies.policy();
+        let failed = panel.self_test(policy.timeout()).await;
+        if failed != known {
+            for (check, error) in &failed {
+                tracing::warn!(%check, %error, "a classifier gives no verdict");
+            }
+        }
+        if is_judged(&panel, &policy, &failed) {
+            health.passed();
+            tracing::info!("ready: texts are judged");
+            return std::future::pending().await;
+        }
+        known = failed;
+        tokio::time::sleep(TEST_PAUSE).await;
+    }
+}
+
+/// Reads certificates again on SIGHUP; what cannot be used changes nothing.
+async fn read_again(greetings: Vec<Greeting>, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        for result in greetings.iter().map(Greeting::reload) {
+            match result {
+                Ok(()) => {
+                    tracing::info!("new connections are greeted with the certificate as it is now")
+                }
+                Err(failure) => {
+                    tracing::error!(%failure, "the new certificate cannot be used; the old one stays");
+                }
+            }
+        }
+    }
+    std::future::pending().await
+}
+
 /// Whether everyone whom the policy lets judge in another's place is there.
-fn stands_by(config: &Config, panel: &proxy_stack::Panel) -> Result<(), Failure> {
+pub(crate) fn stands_by(config: &Config, panel: &proxy_stack::Panel) -> Result<(), Failure> {
     let known: Vec<&str> = panel.standbys().iter().map(|check| &*check.id().name).collect();
     let Some(missing) = config.policy.standbys().find(|name| !known.contains(&&***name)) else {
         return Ok(());

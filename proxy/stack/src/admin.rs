@@ -6,16 +6,17 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use tower::util::BoxCloneSyncService;
 
-use crate::{ActivePolicy, Arrival, Gate, Limits, Metrics, Panel, ReplyBody};
+use crate::{ActivePolicy, Arrival, Gate, Health, Limits, Metrics, Panel, ReplyBody};
 
-/// `GET /metrics` in the text format of Prometheus; `GET /livez` and `GET /readyz`, which say `ok` as long as the process
-/// serves: it listens only when it is ready.
+/// `GET /metrics` in the text format of Prometheus; `GET /livez`, which says `ok` as long as the process serves; `GET
+/// /readyz` (also `/healthz`), which says what speaks against requests coming here.
 #[must_use]
 pub fn admin(
     metrics: Arc<Metrics>,
     policies: Arc<ActivePolicy>,
     limits: Limits,
     panel: Panel,
+    health: Arc<Health>,
 ) -> Gate {
     BoxCloneSyncService::new(tower::service_fn(move |arrival: Arrival| {
         let (status, text) =
@@ -29,7 +30,11 @@ pub fn admin(
                     panel.counts().write(&mut text);
                     (StatusCode::OK, text)
                 }
-                (None, _, "/livez" | "/readyz") => (StatusCode::OK, "ok\n".to_owned()),
+                (None, _, "/livez") => (StatusCode::OK, "ok\n".to_owned()),
+                (None, _, "/readyz" | "/healthz") => match health.problem() {
+                    None => (StatusCode::OK, "ok\n".to_owned()),
+                    Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
+                },
                 (None, ..) => (StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n".to_owned()),
             };
         let mut response = Response::new(ReplyBody::whole(text.into(), None));

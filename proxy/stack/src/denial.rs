@@ -29,6 +29,8 @@ pub(crate) enum Denial {
     TooSlow,
     /// The body is not a request we understand.
     Malformed(ReadError),
+    /// Only keys with a name come in, and this is none.
+    UnknownKey,
     /// The caller has used up its quota.
     RateLimited {
         /// Requests allowed in a period.

@@ -7,18 +7,33 @@ use crate::arrival;
 
 /// Names for keys, by fingerprint: a policy speaks of `kids-tablet`, and no file holds a key.
 #[derive(Clone, Debug, Default)]
-pub struct KeyNames(Arc<HashMap<String, String>>);
+pub struct KeyNames {
+    names: Arc<HashMap<String, String>>,
+    /// Whether nobody else may come.
+    only: bool,
+}
 
 impl KeyNames {
     /// Names by fingerprint.
     pub fn new(names: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(Arc::new(names.into_iter().collect()))
+        Self { names: Arc::new(names.into_iter().collect()), only: false }
+    }
+
+    /// The same, and whoever has none of these keys is turned away.
+    #[must_use]
+    pub fn only(self) -> Self {
+        Self { only: true, ..self }
+    }
+
+    /// Whether the holder of the key with this fingerprint may come in.
+    pub(crate) fn admits(&self, fingerprint: Option<&str>) -> bool {
+        !self.only || fingerprint.is_some_and(|known| self.names.contains_key(known))
     }
 
     /// What the key with this fingerprint is called: its name, or else its fingerprint.
     pub(crate) fn name<'a>(&'a self, fingerprint: Option<&'a str>) -> Option<&'a str> {
         let fingerprint = fingerprint?;
-        Some(self.0.get(fingerprint).map_or(fingerprint, String::as_str))
+        Some(self.names.get(fingerprint).map_or(fingerprint, String::as_str))
     }
 }
 

@@ -225,6 +225,11 @@ fn tell(denial: Denial) -> Told {
         Denial::RateLimited { limit, retry_after } => rate_limited(limit, retry_after),
         Denial::TokensUsedUp { limit, retry_after } => tokens_used_up(limit, retry_after),
         Denial::Paused { retry_after } => paused(retry_after),
+        Denial::UnknownKey => Told::refused(
+            StatusCode::UNAUTHORIZED,
+            "invalid_api_key",
+            "this guard does not know the API key, or there was none",
+        ),
         Denial::Overloaded => Told::failed(
             StatusCode::SERVICE_UNAVAILABLE,
             "overloaded",

@@ -26,6 +26,8 @@ pub(crate) const HARMLESS: &str = "harmless_route";
 
 /// The list of models.
 const MODELS: &str = "/v1/models";
+/// The longest word of a path that is no route, in letters.
+const WORD: usize = 24;
 /// The longest identifier in a path, in bytes.
 const ID_BYTES: usize = 256;
 
@@ -80,6 +82,22 @@ pub(crate) fn is_check(path: &str) -> bool {
     check(path).is_some()
 }
 
+/// A path as a record has it. Of one that is no route of ours, only plain words: people put keys into paths too.
+pub(crate) fn recorded(path: &str) -> String {
+    if Dialect::at(path).is_some() || harmless(path).is_some() || is_check(path) {
+        return path.to_owned();
+    }
+    let letters = |part: &str| {
+        part.len() <= WORD && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
+    let version = |part: &str| {
+        part.strip_prefix('v')
+            .is_some_and(|n| n.len() <= 2 && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let parts = path.split('/').map(|part| if letters(part) || version(part) { part } else { "*" });
+    parts.collect::<Vec<_>>().join("/")
+}
+
 /// Every route to the model server, in words.
 pub(crate) fn served() -> String {
     let guarded = Dialect::ALL.iter().map(|dialect| format!("POST /v1{}, ", dialect.path()));
@@ -102,6 +120,21 @@ fn decoded(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_is_no_route_is_recorded_without_what_may_be_a_secret() {
+        for (path, kept) in [
+            ("/v1/chat/completions", "/v1/chat/completions"),
+            ("/v1/models/meta-llama/Llama-3", "/v1/models/meta-llama/Llama-3"),
+            ("/v1/fine_tuning/jobs", "/v1/fine_tuning/jobs"),
+            ("/bot123:AAF/send", "/*/send"),
+            ("/v1/files/sk-1/content", "/v1/files/*/content"),
+            ("/v123/abcdefghijklmnopqrstuvwxyz", "/*/*"),
+            ("//", "//"),
+        ] {
+            assert_eq!(recorded(path), kept);
+        }
+    }
 
     #[test]
     fn identifiers_are_no_paths() {

@@ -10,6 +10,7 @@ use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 
 use crate::admission::AdmissionLayer;
+use crate::authenticate::AuthenticateLayer;
 use crate::catch_panic::CatchPanicLayer;
 use crate::guard::{GuardLayer, Panel};
 use crate::limit::LimitLayer;
@@ -56,6 +57,7 @@ pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gat
         // From here on in, a layer says no with a `Denial`.
         .layer(RespondLayer)
         // Before a byte of the body is read: refusing must be cheap.
+        .layer(AuthenticateLayer::new(keys.clone()))
         .layer(LimitLayer)
         .layer(AdmissionLayer::new(limits.concurrent))
         .layer(ReadLayer::new(limits, keys))

@@ -173,8 +173,7 @@ pub(crate) async fn write<I: AsyncWrite + Unpin>(
         Reply::Json(value) => (200, value.to_string().into_bytes()),
         Reply::Status(status) => (status, b"{}".to_vec()),
         Reply::Body(body) => (200, body),
-        Reply::Later(..) => unreachable!("it was waited for"),
-        Reply::Hang => {
+        Reply::Hang | Reply::Later(..) => {
             std::future::pending::<()>().await;
             return Ok(());
         }

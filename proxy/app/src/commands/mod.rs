@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod classify;
 pub(crate) mod console;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod fingerprint;

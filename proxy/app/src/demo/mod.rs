@@ -73,7 +73,8 @@ async fn play(args: &DemoArgs, audit_dir: &Path) -> Result<bool, Failure> {
 }
 
 fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Config, Failure> {
-    let target = Target::parse(&format!("http://{}", stand_in.address()), None)
+    let upstream_url = format!("http://{}", stand_in.address());
+    let target = Target::parse(&upstream_url, None)
         .map_err(|error| Failure::environment("the stand-in cannot be used", &error))?;
     Ok(Config {
         admin: None,
@@ -81,6 +82,8 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         // A single round of exchanges needs no port that anybody knows.
         listen: if args.once { ANY_PORT } else { args.listen },
         target,
+        upstream_url,
+        upstream_tls: None,
         policy: policy("default")?,
         policy_name: "default".to_owned(),
         policy_file: None,

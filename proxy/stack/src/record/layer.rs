@@ -20,6 +20,7 @@ use crate::active::{ActivePolicy, InForce};
 use crate::arrival::{Arrival, Caller, HttpFault, RequestBody};
 use crate::headers as names;
 use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
+use crate::routes::recorded;
 
 /// A request with its open record.
 pub(crate) struct Exchange {
@@ -101,7 +102,7 @@ impl RecordLayer {
             id: Uuid::now_v7(),
             time: Timestamp::now(),
             instance: self.instance.to_string().into(),
-            route: head.uri().path().to_owned().into(),
+            route: recorded(head.uri().path()).into(),
             key: caller.key().map(|key| key.to_owned().into()),
             remote: arrival.remote,
             method: head.method().as_str().to_owned().into(),

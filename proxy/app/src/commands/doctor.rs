@@ -1,0 +1,172 @@
+//! `portcullis doctor`
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use http_body_util::Full;
+
+use super::serve::runtime;
+use crate::args::ServeArgs;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::tls::Greeting;
+use crate::{registry, remote, server};
+
+/// Each exchange takes two sockets.
+const OPEN_FILES: u64 = 4096;
+/// How long the model server may take to answer at all.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was found out about one thing.
+struct Finding {
+    what: &'static str,
+    /// What is wrong, and what to do; or what is well.
+    said: Result<String, String>,
+}
+
+/// Looks at everything that `serve` with the same arguments would need, and says what is wrong in plain words.
+pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let config = match Config::load(args) {
+        Ok(config) => config,
+        Err(failure) => {
+            say(&Finding { what: "settings", said: Err(failure.to_string()) });
+            return Err(Failure::SaidNo);
+        }
+    };
+    let policy = format!("the policy {} passes its own tests", config.policy.label());
+    say(&Finding { what: "settings", said: Ok(policy) });
+    let findings = [
+        port("listen", Some(config.listen)),
+        port("admin", config.admin),
+        certificate(&config),
+        audit(&config.audit_dir),
+        open_files(),
+        runtime()?.block_on(upstream(&config)),
+    ];
+    findings.iter().for_each(say);
+    let judges = runtime()?.block_on(classifiers(&config));
+    judges.iter().for_each(say);
+    if findings.iter().chain(&judges).all(|finding| finding.said.is_ok()) {
+        println!("Everything is as it should be.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::SaidNo)
+}
+
+fn say(finding: &Finding) {
+    match &finding.said {
+        Ok(well) => println!("ok    {:<12} {well}", finding.what),
+        Err(wrong) => println!("FAIL  {:<12} {wrong}", finding.what),
+    }
+}
+
+/// Whether nobody else listens there.
+fn port(what: &'static str, address: Option<SocketAddr>) -> Finding {
+    let said = match address {
+        None => Ok("off; metrics and health are served where --admin says".to_owned()),
+        Some(address) => match TcpListener::bind(address) {
+            Ok(_) => Ok(format!("{address} is free")),
+            Err(error) => Err(format!(
+                "{address} cannot be listened on ({error}): stop what listens there, or choose another with --{what}"
+            )),
+        },
+    };
+    Finding { what, said }
+}
+
+fn certificate(config: &Config) -> Finding {
+    let said = match &config.tls {
+        None if config.listen.ip().is_loopback() => {
+            Ok("off; only this machine can connect".to_owned())
+        }
+        None => {
+            Ok("off: keys and texts cross the network as they are; see `tls` in docs/running.md"
+                .to_owned())
+        }
+        Some(files) => match Greeting::read(files) {
+            Ok(_) => Ok(format!("{} and its key belong together", files.cert_file.display())),
+            Err(failure) => Err(failure.to_string()),
+        },
+    };
+    Finding { what: "tls", said }
+}
+
+/// Whether records can be written; a running guard's log is not touched.
+fn audit(dir: &Path) -> Finding {
+    let written = std::fs::create_dir_all(dir).and_then(|()| tempfile::tempfile_in(dir));
+    let said = match written {
+        Ok(_) => Ok(format!("{} can be written", dir.display())),
+        Err(error) => Err(format!(
+            "{} cannot be written ({error}): without records nothing is answered; choose another with --audit-dir",
+            dir.display()
+        )),
+    };
+    Finding { what: "audit", said }
+}
+
+/// How many files and sockets the process may have.
+fn open_files() -> Finding {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let limit = limits.lines().find_map(|line| {
+        line.strip_prefix("Max open files")?.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    let said = match limit {
+        Some(limit) if limit < OPEN_FILES => Err(format!(
+            "{limit} open files are allowed, and each exchange takes two: `ulimit -n 65536`, or LimitNOFILE in systemd"
+        )),
+        Some(limit) => Ok(format!("{limit} are allowed")),
+        None => Ok("as many as the system has".to_owned()),
+    };
+    Finding { what: "open files", said }
+}
+
+/// Whether the model server answers anything at all.
+async fn upstream(config: &Config) -> Finding {
+    let said = async {
+        let client = remote::client(&config.upstream_url)?;
+        let uri = config.upstream_url.parse::<http::Uri>().unwrap_or_default();
+        let mut request = http::Request::new(Full::default());
+        *request.uri_mut() = uri;
+        let answer = tokio::time::timeout(PATIENCE, client.request(request)).await;
+        let why = match answer {
+            Ok(Ok(_)) => return Ok(format!("{} answers", config.upstream_url)),
+            Ok(Err(error)) => crate::failure::chain(&error),
+            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        Err(Failure::Environment(format!(
+            "{} does not answer ({why}): is the model server running, and the URL right?",
+            config.upstream_url
+        )))
+    };
+    Finding { what: "upstream", said: said.await.map_err(|failure| failure.to_string()) }
+}
+
+/// Whether everyone who judges gives verdicts.
+async fn classifiers(config: &Config) -> Vec<Finding> {
+    let wrong =
+        |failure: Failure| vec![Finding { what: "classifiers", said: Err(failure.to_string()) }];
+    let panel = match registry::panel(&config.models, config.policy.timeout()) {
+        Ok(panel) => panel,
+        Err(failure) => return wrong(failure),
+    };
+    if let Err(failure) = server::stands_by(config, &panel) {
+        return wrong(failure);
+    }
+    let failed = panel.self_test(config.policy.timeout()).await;
+    let checks = panel.checks().iter().chain(panel.standbys());
+    let said = checks.map(|check| {
+        let fault = failed.iter().find(|(name, _)| *name == check.id().name);
+        let said = match fault {
+            None => Ok(format!("{} gives verdicts", check.id())),
+            Some((_, error)) => Err(format!(
+                "{} gives no verdict within the policy's timeout: {error}; for models elsewhere see `portcullis \
+                 verify-remote`",
+                check.id()
+            )),
+        };
+        Finding { what: "classifier", said }
+    });
+    said.collect()
+}

@@ -1,0 +1,58 @@
+//! Turns away callers whose key nobody has named, where the operator wants that.
+
+use std::task::{Context, Poll};
+
+use futures_util::future::{Either, Ready, ready};
+use tower::{Layer, Service};
+
+use crate::KeyNames;
+use crate::denial::Denial;
+use crate::record::Exchange;
+
+/// Lets in whom `keys` admit.
+#[derive(Clone, Debug)]
+pub(crate) struct AuthenticateLayer {
+    keys: KeyNames,
+}
+
+impl AuthenticateLayer {
+    /// Lets in whom `keys` admit.
+    pub(crate) const fn new(keys: KeyNames) -> Self {
+        Self { keys }
+    }
+}
+
+impl<S> Layer<S> for AuthenticateLayer {
+    type Service = Authenticate<S>;
+
+    fn layer(&self, inner: S) -> Authenticate<S> {
+        Authenticate { inner, keys: self.keys.clone() }
+    }
+}
+
+/// The service of [`AuthenticateLayer`]; as ready as the one inside.
+#[derive(Clone, Debug)]
+pub(crate) struct Authenticate<S> {
+    inner: S,
+    keys: KeyNames,
+}
+
+impl<S> Service<Exchange> for Authenticate<S>
+where
+    S: Service<Exchange, Error = Denial>,
+{
+    type Response = S::Response;
+    type Error = Denial;
+    type Future = Either<S::Future, Ready<Result<S::Response, Denial>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, exchange: Exchange) -> Self::Future {
+        if self.keys.admits(exchange.caller.key()) {
+            return Either::Left(self.inner.call(exchange));
+        }
+        Either::Right(ready(Err(Denial::UnknownKey)))
+    }
+}
