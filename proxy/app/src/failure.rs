@@ -1,7 +1,6 @@
 //! How a command ends when it does not end well: a sentence on standard error, and an exit code.
 
 use std::error::Error;
-use std::fmt;
 use std::process::ExitCode;
 
 /// Exit codes: 0 all is well, 1 a check or test said no, 2 wrong usage (clap's own), 3 the environment is not
@@ -16,18 +15,9 @@ pub(crate) enum Failure {
     Environment(String),
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SaidNo => f.write_str("no"),
-            Self::Usage(message) | Self::Environment(message) => f.write_str(message),
-        }
-    }
-}
-
 impl Failure {
     /// The command could not run, because of `error` while doing `what`.
-    pub(crate) fn environment(what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
+    pub(crate) fn environment(what: impl std::fmt::Display, error: &(dyn Error + 'static)) -> Self {
         Self::Environment(format!("{what}: {}", chain(error)))
     }
 
