@@ -49,12 +49,12 @@ async function toFilter(page, text) {
 
 // Verdicts of two people, so that there is something to estimate.
 async function judge(of) {
-  for (const [name, verdicts] of [["rita", ["correct", "correct", "false_alarm", "correct", "wrong_category"]], ["rolf", ["correct", "correct", "correct"]]]) {
+  for (const [name, verdicts] of [["rita", ["correct", "correct", "false_alarm", "correct", "wrong_category"]], ["rolf", ["correct", "correct", "false_alarm"]]]) {
     const headers = { "content-type": "application/json" };
     const login = await fetch(`${of.url}/api/session`, { method: "POST", headers, body: JSON.stringify({ name, password: PASSWORD }) });
     Object.assign(headers, { cookie: login.headers.get("set-cookie").split(";")[0], "x-csrf-token": (await login.json()).csrf });
     const { rows: list } = await (await fetch(`${of.url}/api/decisions?q=outcome:blocked,flagged,redacted&limit=60`, { headers })).json();
-    await Promise.all(list.map(({ id }, index) => fetch(`${of.url}/api/decisions/${id}/verdict`, {
+    await Promise.all(list.slice(0, name === "rolf" ? 9 : 60).map(({ id }, index) => fetch(`${of.url}/api/decisions/${id}/verdict`, {
       method: "POST", headers, body: JSON.stringify({ verdict: verdicts[index % verdicts.length], category: "hate", comment: "" }) })));
   }
 }
@@ -490,8 +490,10 @@ describe("how it looks", () => {
   it("works at twice the size and in a narrow window", async () => {
     await as("rita", "/decisions", async (page) => {
       await rows(page).first().waitFor();
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing sticks out");
       await shot(page, "decisions-narrow-light");
+      const out = await page.evaluate(() => [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".list"))
+        .map((one) => `${one.tagName}.${one.className}`));
+      assert.deepEqual(out, [], "nothing sticks out");
     }, { size: { width: 720, height: 900 } });
   });
 });
