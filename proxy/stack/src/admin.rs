@@ -6,16 +6,20 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use tower::util::BoxCloneSyncService;
 
+use proxy_audit::Journal;
+
+use crate::audit_metrics;
 use crate::{ActivePolicy, Arrival, Gate, Limits, Metrics, Panel, ReplyBody};
 
 /// `GET /metrics` in the text format of Prometheus; `GET /livez` and `GET /readyz`, which say `ok` as long as the process
-/// serves: it listens only when it is ready.
+/// serves: it listens only when it is ready, and is not ready any more when nothing can be recorded.
 #[must_use]
 pub fn admin(
     metrics: Arc<Metrics>,
     policies: Arc<ActivePolicy>,
     limits: Limits,
     panel: Panel,
+    journal: Arc<Journal>,
 ) -> Gate {
     BoxCloneSyncService::new(tower::service_fn(move |arrival: Arrival| {
         let (status, text) =
@@ -27,8 +31,13 @@ pub fn admin(
                 (None, _, "/metrics") => {
                     let mut text = metrics.render(&policies.policy(), &limits);
                     panel.counts().write(&mut text);
+                    audit_metrics::write(&mut text, &journal.stats());
                     (StatusCode::OK, text)
                 }
+                (None, _, "/readyz") if journal.health().is_err() => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the audit log has failed: nothing is served\n".to_owned(),
+                ),
                 (None, _, "/livez" | "/readyz") => (StatusCode::OK, "ok\n".to_owned()),
                 (None, ..) => (StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n".to_owned()),
             };

@@ -73,10 +73,14 @@ fn shown(texts: &Examined, closed: Option<&Closed>) -> Vec<Value> {
     let sides = detail::sides(closed);
     let spans = |text: &Kept| -> Vec<Value> {
         let checks = sides.iter().flat_map(|(_, _, ruling)| &ruling.checks);
-        let found = checks.flat_map(|check| &check.spans).filter(|span| span.at == text.at);
-        let all = found.chain(&text.masked);
-        all.map(|span| json!({ "start": span.start, "end": span.end, "category": span.category }))
-            .collect()
+        let found = checks.flat_map(|check| &check.spans).filter(|span| *span.at == *text.at);
+        let found = found.map(|span| (span.start, span.end, &span.category));
+        let masked = text.masked.iter().map(|span| (span.start, span.end, &span.category));
+        let all = found.chain(masked);
+        all.map(
+            |(start, end, category)| json!({ "start": start, "end": end, "category": category }),
+        )
+        .collect()
     };
     let all = texts.input.iter().chain(&texts.output);
     all.map(|text| json!({ "at": text.at, "text": text.text, "bytes": text.bytes, "spans": spans(text) })).collect()

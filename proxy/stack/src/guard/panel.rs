@@ -126,7 +126,7 @@ impl Panel {
             let failed = Failed { check: "panel".into(), reason: "no classifier is configured" };
             judgement.evidence.failures = failed.everywhere(passages);
         }
-        let hide = policy.retention().hidden();
+        let hide = policy.masks();
         let answers: Vec<Answer<'_>> = answers.into_iter().flatten().collect();
         let located = |category| answers.iter().any(|answer| answer.locates(category, passages));
         if !hide.iter().all(located) {
@@ -288,6 +288,12 @@ struct Found {
 }
 
 impl Answer<'_> {
+    /// Whether it says of all `passages` where something of `category` stands.
+    fn locates(&self, category: &Category, passages: &[Passage]) -> bool {
+        let judged = || self.verdicts.iter().filter(|(_, verdict)| verdict.is_ok()).count();
+        self.check.locates.contains(category) && judged() == passages.len()
+    }
+
     /// The passages that it says nothing about.
     fn without_verdict(&self) -> Vec<usize> {
         self.verdicts.iter().filter(|(_, verdict)| verdict.is_err()).map(|(at, _)| *at).collect()
