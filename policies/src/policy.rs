@@ -11,10 +11,11 @@ use crate::cases::{self, Case, TestOutcome};
 use crate::languages::Languages;
 use crate::messages::Messages;
 use crate::profile::{Profile, Rule, Stance};
+use crate::retention::MASKED;
 use crate::route::{Request, Route};
 use crate::{
     Action, Because, ClassifierCalibration, Context, Diagnostics, Exemption, Forward, Limits, Mode,
-    Quota, ReplyAs, Retention, Streaming, compile,
+    Quota, ReplyAs, Retention, Streaming, TextRetention, compile,
 };
 
 /// A policy that was read, checked and compiled, as it applies to some traffic. Immutable and cheap to clone.
@@ -46,7 +47,7 @@ pub(crate) struct Document {
     pub(crate) limits: Limits,
     pub(crate) on_failure: OnFailure,
     pub(crate) exemptions: Vec<Exemption>,
-    pub(crate) retention: Retention,
+    pub(crate) retention: Option<Retention>,
     pub(crate) messages: Messages,
     pub(crate) cases: Vec<Case>,
 }
@@ -263,8 +264,20 @@ impl Policy {
 
     /// What is to be kept of the texts; nothing is said where the document has no `audit` section.
     #[must_use]
-    pub fn retention(&self) -> &Retention {
-        &self.document.retention
+    pub fn retention(&self) -> Option<&Retention> {
+        self.document.retention.as_ref()
+    }
+
+    /// How much of examined texts is kept.
+    #[must_use]
+    pub fn keeps(&self) -> TextRetention {
+        self.retention().map(|retention| retention.text).unwrap_or_default()
+    }
+
+    /// What is masked in kept texts.
+    #[must_use]
+    pub fn masks(&self) -> &[Category] {
+        self.retention().map_or(&MASKED, Retention::masks)
     }
 
     /// Every exemption of the document, whoever it is for and whether or not it holds.

@@ -41,6 +41,9 @@ impl fmt::Display for TextRetention {
     }
 }
 
+/// What is masked unless a policy says otherwise.
+pub(crate) const MASKED: [Category; 2] = [Category::Secrets, Category::PersonalData];
+
 /// The `audit` section: what the owner wants kept, reviewed and revealed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retention {
@@ -62,7 +65,7 @@ impl Default for Retention {
     fn default() -> Self {
         Self {
             text: TextRetention::default(),
-            redact: vec![Category::Secrets, Category::PersonalData],
+            redact: MASKED.to_vec(),
             keep: ByOutcome::default(),
             review: ByOutcome::default(),
             reveal_roles: Vec::new(),
@@ -74,7 +77,7 @@ impl Default for Retention {
 impl Retention {
     /// What must be masked before a text is kept.
     #[must_use]
-    pub fn hidden(&self) -> &[Category] {
+    pub fn masks(&self) -> &[Category] {
         if self.text == TextRetention::Redacted { &self.redact } else { &[] }
     }
 }

@@ -126,7 +126,7 @@ fn compile(reader: &mut Reader<'_>, root: &Node, source: &str) -> Option<Policy>
         .unwrap_or_default();
     let limits = section("limits").map_or_else(Limits::default, |n| operation::limits(reader, n));
     let on_failure = operation::on_failure(reader, section("on_failure"), &floors);
-    let retention = section("audit").map(|node| retention::read(reader, node)).unwrap_or_default();
+    let retention = section("audit").map(|node| retention::read(reader, node));
     let messages = match section("messages") {
         Some(node) => messages::read(reader, node, languages.as_ref()),
         None => Messages::default(),

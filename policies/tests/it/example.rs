@@ -40,7 +40,7 @@ fn what_the_example_asks_for() {
     assert_eq!(policy.limits(), limits);
     assert_eq!(policy.streaming(), Streaming { overlap: 800, ..Streaming::DEFAULT });
     assert_eq!(policy.forward(), Forward::AfterVerdict);
-    let retention = policy.retention();
+    let retention = policy.retention().unwrap();
     assert_eq!(retention.text, TextRetention::Redacted);
     assert_eq!(retention.redact, [Category::Secrets, Category::PersonalData]);
     assert_eq!(retention.review.allowed, Some(0.005));

@@ -129,6 +129,8 @@ enum LongFile {
 #[serde(deny_unknown_fields, default)]
 struct AuditFile {
     dir: Option<PathBuf>,
+    /// A file elsewhere to which signed checkpoints are appended.
+    anchor: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -187,6 +189,8 @@ pub(crate) struct Config {
     pub(crate) models: Models,
     pub(crate) keys: KeyNames,
     pub(crate) audit_dir: PathBuf,
+    /// Where signed checkpoints are noted besides.
+    pub(crate) audit_anchor: Option<PathBuf>,
     pub(crate) tls: Option<Tls>,
     pub(crate) instance: Arc<str>,
     pub(crate) limits: Limits,
@@ -231,6 +235,7 @@ impl Config {
             models,
             keys: key_names(file.keys, file.require_key)?,
             audit_dir,
+            audit_anchor: file.audit.anchor,
             tls: file.tls.map(Tls::from),
             instance: file
                 .instance

@@ -1,7 +1,7 @@
 //! A running guard: journal, classifiers, policy, upstream and listener put together.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl Server {
             None => Upstream::new(target, time)
                 .map_err(|error| Failure::environment("the upstream cannot be used", &error))?,
         };
-        let journal = Arc::new(open_journal(&config.audit_dir)?);
+        let journal = Arc::new(open_journal(&config)?);
         let greeting = config.tls.as_ref().map(Greeting::read).transpose()?;
         let mut given = Given::take();
         let socket = given.listener(0)?;
@@ -136,6 +136,7 @@ impl Server {
             config.limits,
             panel.clone(),
             Arc::clone(&health),
+            Arc::clone(&journal),
         );
         let gate = stack(Parts {
             journal: Arc::clone(&journal),
@@ -260,8 +261,10 @@ fn shown(
     Shown { audit_dir: config.audit_dir.clone(), journal: Some(Arc::clone(journal)), rules }
 }
 
-fn open_journal(dir: &Path) -> Result<Journal, Failure> {
-    let (journal, recovery) = Journal::open(dir, &Options::default()).map_err(|error| {
+fn open_journal(config: &Config) -> Result<Journal, Failure> {
+    let dir = &config.audit_dir;
+    let options = Options { anchor: config.audit_anchor.clone(), ..Options::default() };
+    let (journal, recovery) = Journal::open(dir, &options).map_err(|error| {
         Failure::environment(format!("the audit log in {} cannot be opened", dir.display()), &error)
     })?;
     if !recovery.abandoned.is_empty() || recovery.torn_bytes > 0 {

@@ -43,7 +43,7 @@
 //! - After a failed sync, a restarted process reads what the kernel still holds, not what the disk
 //!   does. Nothing unacknowledged is promised, yet a later power cut may then take it out of the
 //!   middle: after such a failure, check the disk before the restart.
-//! - This version keeps no examined text: no prompts, no answers, only scores and positions.
+//! - Of examined texts only `examined` records have any, as the policy says; see [`Examined`].
 //! - Text that a client can influence is cut to a limit before it is written; see [`limits`].
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl Shared {
     /// Whether `role` may read kept texts, as the policy says it.
     pub(crate) fn may_reveal(&self, role: Role) -> bool {
         let policy = self.rules.policy();
-        let roles = &policy.retention().reveal_roles;
+        let roles = policy.retention().map(|kept| kept.reveal_roles.as_slice()).unwrap_or_default();
         let named = |role: Role| roles.iter().any(|name| name == role.name());
         let allowed =
             roles.is_empty() || Role::ALL.into_iter().any(|one| one <= role && named(one));

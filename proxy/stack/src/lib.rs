@@ -10,6 +10,7 @@ mod active;
 mod admin;
 mod admission;
 mod arrival;
+mod audit_metrics;
 mod authenticate;
 mod catch_panic;
 mod denial;

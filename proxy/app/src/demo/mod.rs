@@ -90,6 +90,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         models: Models::default(),
         keys: KeyNames::default(),
         audit_dir: audit_dir.to_owned(),
+        audit_anchor: None,
         tls: None,
         instance: "demo".into(),
         limits: Limits::default(),

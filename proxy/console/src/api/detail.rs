@@ -60,8 +60,7 @@ pub(super) fn find(asking: &Asking<'_>, id: Uuid) -> Result<Detail, Problem> {
 /// Whether somebody who is shown texts must say why; where no policy says, yes.
 pub(super) fn reason_needed(asking: &Asking<'_>) -> bool {
     let policy = asking.console.rules.policy();
-    let kept = policy.retention();
-    kept.reveal_needs_reason || kept.reveal_roles.is_empty()
+    policy.retention().is_none_or(|kept| kept.reveal_needs_reason)
 }
 
 pub(super) fn closed(detail: &Detail) -> Option<&Closed> {

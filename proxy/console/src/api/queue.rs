@@ -98,11 +98,12 @@ fn queues(asking: &Asking<'_>, second: bool) -> Vec<Query> {
 /// The shares that the policy asks to be reviewed; where it says nothing, everything that was flagged and a tenth of
 /// what was stopped.
 fn sampled(policy: &Policy) -> Vec<Query> {
-    let given = policy.retention().review;
-    let silent = given == policies::ByOutcome::default();
-    let share = |given: Option<f64>, otherwise: f64| {
-        if silent { otherwise } else { given.unwrap_or(0.0) }
+    let review = policy.retention().map(|kept| kept.review);
+    let share = |given: Option<f64>, otherwise: f64| match review {
+        Some(_) => given.unwrap_or(0.0),
+        None => otherwise,
     };
+    let given = review.unwrap_or_default();
     let parts = [
         (&["flagged", "redacted"][..], share(given.flagged, 1.0)),
         (&["blocked"][..], share(given.blocked, 0.1)),

@@ -126,7 +126,7 @@ impl Panel {
             let failed = Failed { check: "panel".into(), reason: "no classifier is configured" };
             judgement.evidence.failures = failed.everywhere(passages);
         }
-        let hide = policy.retention().hidden();
+        let hide = policy.masks();
         let answers: Vec<Answer<'_>> = answers.into_iter().flatten().collect();
         let located = |category| answers.iter().any(|answer| answer.locates(category, passages));
         if !hide.iter().all(located) {

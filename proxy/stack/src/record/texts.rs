@@ -178,7 +178,7 @@ impl Streamed {
 }
 
 fn kept_by(policy: &Policy) -> Keep {
-    match policy.retention().text {
+    match policy.keeps() {
         TextRetention::Full => Keep::Full,
         TextRetention::Redacted => Keep::Redacted,
         TextRetention::Fingerprint => Keep::Fingerprint,

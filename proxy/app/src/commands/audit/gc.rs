@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use policies::{ByOutcome, Retention};
+use policies::ByOutcome;
 use proxy_audit::{Outcome, Record, first_that_stays, remove_before};
 use proxy_index::Moment;
 
@@ -54,13 +54,13 @@ fn keep(args: &GcArgs) -> Result<(ByOutcome<Duration>, String), Failure> {
     }
     let name = args.policy.as_deref().unwrap_or("default");
     let policy = config::policy(name)?;
-    let Retention { keep, .. } = policy.retention();
-    if *keep == ByOutcome::default() {
+    let keep = policy.retention().map(|retention| retention.keep).unwrap_or_default();
+    if keep == ByOutcome::default() {
         return Err(Failure::Usage(format!(
             "{name} says nothing about how long records are kept (`audit: {{ keep: ... }}`)"
         )));
     }
-    Ok((*keep, format!("kept as {} says", policy.label())))
+    Ok((keep, format!("kept as {} says", policy.label())))
 }
 
 /// Whether a record must not go yet. What is not about an exchange stays as long as what stays longest.
