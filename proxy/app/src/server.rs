@@ -136,7 +136,6 @@ impl Server {
             config.limits,
             panel.clone(),
             Arc::clone(&health),
-            Arc::clone(&journal),
         );
         let gate = stack(Parts {
             journal: Arc::clone(&journal),

@@ -56,8 +56,9 @@ fn record(journal: &Journal) -> Uuid {
         masked: Vec::new(),
         why: None,
     };
-    let examined = Examined { id, time, keep: Keep::Full, input: vec![kept], output: Vec::new() };
-    drop(journal.append_examined(&examined));
+    let examined =
+        Examined { id, time, keep: Keep::Full, input: vec![kept], output: Vec::new(), left_out: 0 };
+    drop(journal.append_examined(Box::new(examined)));
     drop(journal.append_closed(&closed(id, time)));
     id
 }

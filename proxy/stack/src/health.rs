@@ -29,6 +29,11 @@ impl Health {
         Self { journal, tested: AtomicBool::new(false), stopping: AtomicBool::new(false) }
     }
 
+    /// Where decisions are recorded.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// Texts are judged: every check has given a verdict, or somebody in its place.
     pub fn passed(&self) {
         self.tested.store(true, Ordering::Relaxed);
