@@ -6,8 +6,6 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use tower::util::BoxCloneSyncService;
 
-use proxy_audit::Journal;
-
 use crate::audit_metrics;
 use crate::{ActivePolicy, Arrival, Gate, Health, Limits, Metrics, Panel, ReplyBody};
 
@@ -20,7 +18,6 @@ pub fn admin(
     limits: Limits,
     panel: Panel,
     health: Arc<Health>,
-    journal: Arc<Journal>,
 ) -> Gate {
     BoxCloneSyncService::new(tower::service_fn(move |arrival: Arrival| {
         let (status, text) =
@@ -32,7 +29,7 @@ pub fn admin(
                 (None, _, "/metrics") => {
                     let mut text = metrics.render(&policies.policy(), &limits);
                     panel.counts().write(&mut text);
-                    audit_metrics::write(&mut text, &journal.stats());
+                    audit_metrics::write(&mut text, &health.journal().stats());
                     (StatusCode::OK, text)
                 }
                 (None, _, "/livez") => (StatusCode::OK, "ok\n".to_owned()),
