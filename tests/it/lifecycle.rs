@@ -280,6 +280,37 @@ async fn only_who_shows_a_certificate_comes_in_and_a_new_one_of_ours_is_taken_on
 }
 
 #[tokio::test]
+async fn the_model_servers_key_is_read_again_on_sighup() {
+    let upstream = Upstream::start(Script::say("fine")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    std::fs::write(&file, "first").unwrap();
+    let settings =
+        format!("upstream: {{ url: {:?}, key_file: {} }}", upstream.url(), file.display());
+    let guard = Guard::with(&upstream.url(), POLICY, &settings);
+    let sent = async |key: &str| {
+        let callers = [("authorization", "Bearer callers-own")];
+        assert_eq!(post(guard.address, &callers, &body("hello")).await.status, 200);
+        let received = String::from_utf8_lossy(&upstream.received()).into_owned();
+        assert!(!received.contains("callers-own"));
+        received.contains(&format!("Bearer {key}\r\n"))
+    };
+    assert!(sent("first").await);
+    // What a header cannot carry changes nothing.
+    std::fs::write(&file, "a\u{1}b").unwrap();
+    guard.signal("HUP");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(sent("first").await);
+    std::fs::write(&file, "second\n").unwrap();
+    guard.signal("HUP");
+    let started = Instant::now();
+    while !sent("second").await {
+        assert!(started.elapsed() < Duration::from_secs(5), "the new key is not taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn only_known_keys_come_in_where_that_is_wanted() {
     let upstream = Upstream::start(Script::say("fine")).await;
     let mut child = Command::new(Guard::binary());

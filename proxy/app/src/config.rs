@@ -178,6 +178,8 @@ pub(crate) struct Config {
     pub(crate) console: Option<Settings>,
     pub(crate) target: Target,
     pub(crate) upstream_url: String,
+    /// Holds the key that the upstream gets.
+    pub(crate) upstream_key: Option<PathBuf>,
     /// How the upstream is known and knows us, if not by the system's authorities.
     pub(crate) upstream_tls: Option<UpstreamTls>,
     pub(crate) policy: Policy,
@@ -228,6 +230,7 @@ impl Config {
             admin: args.admin.or(file.admin),
             target,
             upstream_url: url,
+            upstream_key: key_file,
             upstream_tls,
             policy: tested_policy(name)?,
             policy_name: name.to_owned(),

@@ -1,5 +1,6 @@
 //! The `portcullis` binary.
 
+mod again;
 mod args;
 mod commands;
 mod config;

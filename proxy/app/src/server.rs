@@ -10,8 +10,8 @@ use policies::ClassifierCalibration;
 use proxy_audit::{Journal, Options};
 use proxy_console::Rules;
 use proxy_stack::{ActivePolicy, Health, Metrics, Parts, Upstream, stack};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::again::Again;
 use crate::config::Config;
 use crate::console::{Served, Shown, document};
 use crate::failure::Failure;
@@ -35,9 +35,7 @@ pub(crate) struct Server {
     panel: proxy_stack::Panel,
     policies: Arc<ActivePolicy>,
     reload: Option<Reload>,
-    /// What is read again on SIGHUP, beside the policy.
-    greetings: Vec<Greeting>,
-    hangup: Signal,
+    again: Again,
 }
 
 impl Server {
@@ -60,8 +58,6 @@ impl Server {
             Some(address) => Some(Listener::bind(address, given.listener(1)?, None).await?),
             None => None,
         };
-        let hangup = signal(SignalKind::hangup())
-            .map_err(|error| Failure::environment("signals cannot be handled", &error))?;
         let calibrations = registry::calibrations(&panel)?;
         let policies = Arc::new(ActivePolicy::new(config.policy.clone(), calibrations.clone()));
         let console = match &config.console {
@@ -73,6 +69,8 @@ impl Server {
         };
         let shown = console.as_ref().and_then(Served::greeting);
         let greetings = greeting.into_iter().chain(shown).collect();
+        let key = config.upstream_key.clone().map(|file| (upstream.clone(), file));
+        let again = Again { greetings, key };
         let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
         let reload = config.policy_file.as_ref().map(watch).transpose()?;
         Ok(Self {
@@ -85,8 +83,7 @@ impl Server {
             panel,
             policies,
             reload,
-            greetings,
-            hangup,
+            again,
         })
     }
 
@@ -125,8 +122,7 @@ impl Server {
             panel,
             policies,
             reload,
-            greetings,
-            hangup,
+            again,
         } = self;
         let health = Arc::new(Health::new(Arc::clone(&journal)));
         let test = self_test(panel.clone(), Arc::clone(&health), Arc::clone(&policies));
@@ -147,24 +143,10 @@ impl Server {
             upstream,
             metrics,
         });
-        let admin = async {
-            match admin {
-                Some(admin) => admin.serve(status, std::future::pending(), Duration::ZERO).await,
-                None => std::future::pending().await,
-            }
-        };
-        let console = async {
-            match console {
-                Some(console) => console.serve(std::future::pending()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let watch = async {
-            match reload {
-                Some(reload) => reload.run().await,
-                None => std::future::pending().await,
-            }
-        };
+        let never = std::future::pending;
+        let admin = admin.map(|admin| admin.serve(status, never(), Duration::ZERO));
+        let console = console.map(|console| console.serve(never()));
+        let again = again.on_hangup()?;
         let stop = async {
             stop.await;
             health.stops();
@@ -173,16 +155,24 @@ impl Server {
         supervisor::ready(&ready);
         tokio::select! {
             () = listener.serve(gate, stop, config.drain) => {}
-            () = watch => {}
-            () = admin => {}
-            () = console => {}
+            () = if_any(reload.map(Reload::run)) => {}
+            () = if_any(admin) => {}
+            () = if_any(console) => {}
             () = test => {}
-            () = read_again(greetings, hangup) => {}
+            () = again => {}
             () = supervisor::alive() => {}
         }
         journal
             .close()
             .map_err(|error| Failure::environment("the audit log could not be sealed", &error))
+    }
+}
+
+/// What there is, for as long as it goes on; what there is not never ends.
+async fn if_any(future: Option<impl Future<Output = ()>>) {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -216,23 +206,6 @@ async fn self_test(panel: proxy_stack::Panel, health: Arc<Health>, policies: Arc
         known = failed;
         tokio::time::sleep(TEST_PAUSE).await;
     }
-}
-
-/// Reads certificates again on SIGHUP; what cannot be used changes nothing.
-async fn read_again(greetings: Vec<Greeting>, mut hangup: Signal) {
-    while hangup.recv().await.is_some() {
-        for result in greetings.iter().map(Greeting::reload) {
-            match result {
-                Ok(()) => {
-                    tracing::info!("new connections are greeted with the certificate as it is now")
-                }
-                Err(failure) => {
-                    tracing::error!(%failure, "the new certificate cannot be used; the old one stays");
-                }
-            }
-        }
-    }
-    std::future::pending().await
 }
 
 /// Whether everyone whom the policy lets judge in another's place is there.

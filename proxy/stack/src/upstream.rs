@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
@@ -128,6 +129,8 @@ impl<C> Clone for Upstream<C> {
 struct Shared<C> {
     client: Client<C, Full<Bytes>>,
     target: Target,
+    /// Sent in place of each caller's own.
+    authorization: ArcSwapOption<HeaderValue>,
     time: Duration,
 }
 
@@ -164,7 +167,20 @@ impl<C: Connect + Clone> Upstream<C> {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .build(connector);
-        Self { shared: Arc::new(Shared { client, target, time }) }
+        let authorization = ArcSwapOption::from(target.authorization.clone().map(Arc::new));
+        Self { shared: Arc::new(Shared { client, target, authorization, time }) }
+    }
+
+    /// From now on the upstream gets `key`, if it got one of ours before.
+    ///
+    /// # Errors
+    /// When the key holds characters that a header cannot; then the old one stays.
+    pub fn rekey(&self, key: &str) -> Result<(), TargetError> {
+        let value = bearer(key)?;
+        if self.shared.target.authorization.is_some() {
+            self.shared.authorization.store(Some(Arc::new(value)));
+        }
+        Ok(())
     }
 }
 
@@ -201,7 +217,8 @@ impl<C> Shared<C> {
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        let authorization = self.target.authorization.as_ref().or(passed.authorization.as_ref());
+        let own = self.authorization.load();
+        let authorization = own.as_deref().or(passed.authorization.as_ref());
         let passed = [
             (header::AUTHORIZATION, authorization),
             (names::API_KEY, self.callers_key(passed)),

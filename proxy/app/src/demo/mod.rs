@@ -83,6 +83,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         listen: if args.once { ANY_PORT } else { args.listen },
         target,
         upstream_url,
+        upstream_key: None,
         upstream_tls: None,
         policy: policy("default")?,
         policy_name: "default".to_owned(),
