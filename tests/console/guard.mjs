@@ -121,7 +121,7 @@ export class Guard {
     guard.policy = join(guard.folder, "policy.yaml");
     writeFileSync(guard.policy, policy);
     guard.config = join(guard.folder, "server.yaml");
-    writeFileSync(guard.config, `keys: { ${NAMED.map((name) => `${name}: ${fingerprint(name)}`).join(", ")} }\n`);
+    writeFileSync(guard.config, `keys: { ${NAMED.map((name) => `${name}: ${fingerprint(name)}`).join(", ")} }\nlimits: { request_bytes: 16777216 }\n`);
     if (!log) {
       for (const [name, role] of [["vera", "viewer"], ["rita", "reviewer"], ["rolf", "reviewer"], ["paula", "policy-admin"]]) addUser(guard.log, name, role);
     }
@@ -135,7 +135,7 @@ export class Guard {
       "--audit-dir", this.log, "--policy", this.policy, "--config", this.config,
     ], ["address", "console", "admin"], environment);
     this.api = `http://${this.program.address}`;
-    this.url = `http://${this.program.console}`;
+    this.url = this.program.console;
     this.admin = `http://${this.program.admin}`;
   }
 

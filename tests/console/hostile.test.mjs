@@ -59,7 +59,7 @@ it(`shows ${COUNT} hostile records and one of 10 MB as inert text`, { timeout: 1
     for (let i = sent.length; i < COUNT; i = sent.length) {
       sent.push(i);
       const messages = i % 3 === 0 ? [{ role: "assistant", content: PAYLOADS[(i + 5) % PAYLOADS.length] }] : [];
-      await guard.send(`${i} ${PAYLOADS[i % PAYLOADS.length]}`, { model: MODELS[i % MODELS.length], key: `key-${i % 7}`, messages });
+      await guard.send(`${i} ${PAYLOADS[i % PAYLOADS.length]}`, { model: i % 10 === 0 ? MODELS[(i / 10) % MODELS.length] : "llama-3.1-405b", key: `key-${i % 7}`, messages });
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, next));
@@ -73,6 +73,7 @@ it(`shows ${COUNT} hostile records and one of 10 MB as inert text`, { timeout: 1
   await page.evaluate(() => sessionStorage.setItem("why", "test of hostile records"));
   let seen = 0;
   let labels = 0;
+  let texts = 0;
   let last = "";
   while (seen < COUNT + 1) {
     await page.keyboard.press("j");
@@ -88,19 +89,21 @@ it(`shows ${COUNT} hostile records and one of 10 MB as inert text`, { timeout: 1
       await page.keyboard.press("Enter");
       await page.waitForFunction(() => document.querySelector(".turn .text") || !document.querySelector("dialog[open]") && !document.querySelector(".turn.closed .covered"));
     }
+    texts += await page.locator(".text").count();
     labels += await page.locator(".text .unseen").count();
     const strange = await page.locator(".text").evaluateAll((texts) => texts.flatMap((text) => [...text.querySelectorAll("*")])
       .filter((element) => !(element.matches("span.unseen, span.mixed, mark") && element.attributes.length <= 2)).length);
     assert.equal(strange, 0, "nothing in a text but labels and marks");
-    if (seen === 20) await shot(page, "hostile-light");
+    const isolated = await page.locator(".text").evaluateAll((texts) => texts.every((text) => getComputedStyle(text).unicodeBidi === "isolate"));
+    assert.ok(isolated, "directions end with the text");
+    if (seen === 40) await shot(page, "hostile-light");
     seen += 1;
   }
+  assert.ok(texts > COUNT / 2, `${texts} texts shown`);
   assert.ok(labels > COUNT / 10, `${labels} labels of what cannot be seen`);
-  const direction = await page.locator(".text").first().evaluate((text) => getComputedStyle(text).unicodeBidi);
-  assert.equal(direction, "isolate");
   await page.goto("/overview");
   await page.locator(".panel").first().waitFor();
   assert.deepEqual(bad, [], "scripts run, requests to elsewhere, violations of the content policy");
-  console.log(`hostile records ${seen}: scripts run 0, external requests 0, violations of the content policy 0; ${labels} labels of what cannot be seen`);
+  console.log(`hostile records ${seen}: scripts run 0, external requests 0, violations of the content policy 0; ${texts} texts, ${labels} labels of what cannot be seen`);
   await context.close();
 });

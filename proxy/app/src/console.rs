@@ -66,6 +66,8 @@ pub(crate) struct Served {
     listener: Listener,
     greeting: Option<Greeting>,
     gate: Gate,
+    /// Whether it speaks TLS itself.
+    encrypted: bool,
     /// Keeps the index up with the log.
     _following: Following,
 }
@@ -114,12 +116,15 @@ impl Served {
             journal,
             rules,
         };
-        Ok(Self { listener, greeting, gate: gate(Console::new(parts)), _following: following })
+        let gate = gate(Console::new(parts));
+        let encrypted = greeting.is_some();
+        Ok(Self { listener, greeting, gate, encrypted, _following: following })
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> Result<SocketAddr, Failure> {
-        self.listener.address()
+    /// Where a browser finds it.
+    pub(crate) fn url(&self) -> Result<String, Failure> {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        Ok(format!("{scheme}://{}", self.listener.address()?))
     }
 
     /// Serves until `stop`.

@@ -98,8 +98,8 @@ impl Server {
     }
 
     /// Where the review page is served, if it is.
-    pub(crate) fn console_address(&self) -> Result<Option<SocketAddr>, Failure> {
-        self.console.as_ref().map(Served::address).transpose()
+    pub(crate) fn console_url(&self) -> Result<Option<String>, Failure> {
+        self.console.as_ref().map(Served::url).transpose()
     }
 
     /// Which classifiers judge, for the log.

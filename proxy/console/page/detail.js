@@ -129,7 +129,10 @@ export class Detail {
     const button = !this.texts && kept.readable && (may("reviewer")
       ? h("button.button.small", { type: "button", onclick: () => this.reveal() }, icon("eye"), "Show texts", h("kbd", {}, "r"))
       : h("span.faint.row", {}, icon("lock"), "a reviewer may read these"));
-    const list = h("ol.turns", {}, kept.texts.map((one, index) => this.turn(one, this.texts?.[index])));
+    const turns = kept.texts.map((one, index) => [one, this.texts?.[index]]);
+    // What is said comes first; names and descriptions after it.
+    turns.sort(([a], [b]) => Number(SAID.test(b.at)) - Number(SAID.test(a.at)));
+    const list = h("ol.turns", {}, turns.map(([one, text]) => this.turn(one, text)));
     return part(["Conversation", h("span.faint.note", {}, note)], list, { aside: button });
   }
 
@@ -308,6 +311,8 @@ export class Detail {
   }
 }
 
+// Where people, models and tools speak, in the formats that are served.
+const SAID = /^\/(?:messages|input|prompt|system|instructions|choices|content|output)\b/u;
 const PLACES = { input: "request", output: "answer", tools: "texts of tools" };
 
 // A section with a heading; the last argument may say what stands beside the heading.

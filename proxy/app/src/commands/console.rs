@@ -114,8 +114,8 @@ fn serve(args: &ConsoleArgs) -> Result<ExitCode, Failure> {
         settings.users = args.users.clone().unwrap_or(settings.users);
         let shown = Shown { audit_dir: dir.clone(), journal: journal.clone(), rules };
         let served = Served::start(&settings, shown).await?;
-        let address = served.address()?;
-        tracing::info!(console = %format!("http://{address}"), audit_dir = %dir.display(), "review page");
+        let console = served.url()?;
+        tracing::info!(%console, audit_dir = %dir.display(), "review page");
         served.serve(stop).await;
         if let Some(journal) = journal {
             journal.close().map_err(|error| {

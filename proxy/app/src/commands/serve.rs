@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         if let Some(admin) = server.admin_address()? {
             tracing::info!(%admin, "metrics and health");
         }
-        if let Some(console) = server.console_address()? {
+        if let Some(console) = server.console_url()? {
             tracing::info!(%console, "review page");
         }
         tracing::info!(%address, %policy, %classifiers, audit_dir = %audit_dir.display(), "guarding");
