@@ -162,7 +162,7 @@ async fn decisions_are_found_shown_and_exported() {
 
     let csv = stdout(&audit(&["export", dir, "--format", "csv"]));
     assert_eq!(csv.lines().count(), 5);
-    let ocsf = stdout(&audit(&["export", dir, "action:block", "--format", "ocsf"]));
+    let ocsf = stdout(&audit(&["export", dir, "--format", "ocsf", "action:block"]));
     let finding: Value = serde_json::from_str(&ocsf).unwrap();
     assert_eq!((&finding["class_uid"], &finding["disposition_id"]), (&2004.into(), &2.into()));
     let out = guard.audit_dir().join("../out.jsonl").display().to_string();

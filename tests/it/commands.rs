@@ -119,12 +119,12 @@ async fn the_audit_commands_show_decisions_and_find_edits() {
             && shown.contains("sealed"),
         "{shown}"
     );
-    let records = stdout(&run(&["audit", "tail", "--json", "-n", "2", &dir], ""));
+    let records = stdout(&run(&["audit", "tail", "--json", "-n", "3", &dir], ""));
     let kinds: Vec<Value> =
         records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
-        (kinds.len(), &kinds[0]["kind"], &kinds[1]["kind"]),
-        (2, &"closed".into(), &"sealed".into())
+        (kinds.len(), &kinds[0]["kind"], &kinds[1]["kind"], &kinds[2]["kind"]),
+        (3, &"closed".into(), &"sealed".into(), &"checkpoint".into())
     );
 
     let verified = run(&["audit", "verify", &dir], "");
