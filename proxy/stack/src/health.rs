@@ -39,11 +39,6 @@ impl Health {
         self.tested.store(true, Ordering::Relaxed);
     }
 
-    /// Where decisions are recorded.
-    pub(crate) fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
     /// From now on no new requests should come.
     pub fn stops(&self) {
         self.stopping.store(true, Ordering::Relaxed);
