@@ -139,7 +139,9 @@ describe("decisions", () => {
       assert.equal(closed.length, COUNT);
       const metrics = await (await fetch(`${guard.admin}/metrics`)).text();
       const metric = (name) => Number(metrics.split("\n").find((line) => line.startsWith(`${name} `)).split(" ").pop());
-      assert.equal(metric("guard_audit_records_total"), logged().length);
+      // The log's own records (where it starts and is signed) are not counted.
+      const own = ["opened", "released", "examined", "closed", "reviewed", "revealed", "acted"];
+      assert.equal(metric("guard_audit_records_total"), logged().filter(({ kind }) => own.includes(kind)).length);
       const starter = closed.flatMap(({ input, output }) => [input, output]).flatMap((ruling) => ruling?.checks ?? []).filter(({ name }) => name === "starter");
       assert.equal(metric('guard_check_passages_total{check="starter"}'), starter.reduce((sum, { passages }) => sum + passages, 0));
       for (const outcome of ["allowed", "blocked", "flagged", "redacted"]) {
