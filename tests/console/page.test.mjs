@@ -132,11 +132,18 @@ describe("access", () => {
 });
 
 describe("decisions", () => {
-  it("counts what the log counts, and every filter with it", async () => {
+  it("counts what the log and the metrics count, and every filter with it", async () => {
     await as("rita", "/", async (page) => {
       await eventually(async () => await total(page) === COUNT, "all decisions are counted");
       const closed = logged().filter(({ kind }) => kind === "closed");
       assert.equal(closed.length, COUNT);
+      const metrics = await (await fetch(`${guard.admin}/metrics`)).text();
+      const metric = (name) => Number(metrics.split("\n").find((line) => line.startsWith(`${name} `)).split(" ").pop());
+      // The log's own records (where it starts and is signed) are not counted.
+      const own = ["opened", "released", "examined", "closed", "reviewed", "revealed", "acted"];
+      assert.equal(metric("guard_audit_records_total"), logged().filter(({ kind }) => own.includes(kind)).length);
+      const starter = closed.flatMap(({ input, output }) => [input, output]).flatMap((ruling) => ruling?.checks ?? []).filter(({ name }) => name === "starter");
+      assert.equal(metric('guard_check_passages_total{check="starter"}'), starter.reduce((sum, { passages }) => sum + passages, 0));
       for (const outcome of ["allowed", "blocked", "flagged", "redacted"]) {
         await toFilter(page, `outcome:${outcome}`);
         const expected = closed.filter((one) => one.outcome === outcome).length;

@@ -66,8 +66,6 @@ pub(crate) struct Served {
     listener: Listener,
     greeting: Option<Greeting>,
     gate: Gate,
-    /// Whether it speaks TLS itself.
-    encrypted: bool,
     /// Keeps the index up with the log.
     _following: Following,
 }
@@ -116,14 +114,12 @@ impl Served {
             journal,
             rules,
         };
-        let gate = gate(Console::new(parts));
-        let encrypted = greeting.is_some();
-        Ok(Self { listener, greeting, gate, encrypted, _following: following })
+        Ok(Self { listener, greeting, gate: gate(Console::new(parts)), _following: following })
     }
 
     /// Where a browser finds it.
     pub(crate) fn url(&self) -> Result<String, Failure> {
-        let scheme = if self.encrypted { "https" } else { "http" };
+        let scheme = if self.greeting.is_some() { "https" } else { "http" };
         Ok(format!("{scheme}://{}", self.listener.address()?))
     }
 

@@ -26,7 +26,7 @@ const STEP: f32 = 0.000_1;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CalibrateArgs {
-    /// Labelled JSON lines: `{"text", "role", "attack", "hazards"}`, or with `"scores"` in place of a text
+    /// Labelled JSON lines: `{"text", "role", "attack", "hazards", "labels"}`, or with `"scores"` in place of a text
     file: PathBuf,
     /// The classifier that is measured
     #[arg(long, default_value = "starter")]
@@ -52,6 +52,9 @@ struct Line {
     attack: Option<String>,
     /// Codes (`S1`) or names of all hazards in it.
     hazards: Option<Vec<String>>,
+    /// What is known of single hazards, such as what reviewers say.
+    #[serde(default)]
+    labels: BTreeMap<String, bool>,
     scores: Option<BTreeMap<String, f32>>,
 }
 
@@ -141,7 +144,7 @@ fn read(args: &CalibrateArgs, judge: &Judge) -> Result<BTreeMap<Category, Scores
             let seen = all.entry(category).or_default();
             if positive.contains(&category) {
                 seen.positive.push(score);
-            } else if line.is_clean() {
+            } else if line.labels.get(category.name()) == Some(&false) || line.is_clean() {
                 seen.clean.push(score);
             }
         }
@@ -168,7 +171,10 @@ impl Line {
             let coded = Category::ALL.into_iter().find(|c| c.code() == Some(name.as_str()));
             coded.or_else(|| name.parse().ok()).ok_or_else(|| format!("`{name}` is no hazard"))
         });
-        attack.map(Ok).into_iter().chain(hazards).collect()
+        let labels = self.labels.iter().filter(|(_, is)| **is).map(|(name, _)| {
+            name.parse::<Category>().map_err(|_| format!("`{name}` is no category"))
+        });
+        attack.map(Ok).into_iter().chain(hazards).chain(labels).collect()
     }
 }
 
