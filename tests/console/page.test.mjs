@@ -27,6 +27,7 @@ async function as(name, path, test, options) {
   const { page, bad, context } = await open(browser, guard.url, options);
   try {
     await logIn(page, name, path);
+    if (path === "/" || path.startsWith("/decisions")) await page.locator("table.rows tbody tr").first().waitFor();
     await test(page, context);
     assert.deepEqual(bad, []);
   } finally {

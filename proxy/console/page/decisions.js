@@ -15,7 +15,7 @@ import { saveView, viewsMenu } from "./views.js";
 
 const PAGE = 100;
 // More rows than this are for the filter, not for the eye.
-const MOST = 2000;
+const MOST = 5000;
 const RANGES = [["15m", "15 min"], ["1h", "1 hour"], ["24h", "24 hours"], ["7d", "7 days"], ["30d", "30 days"]];
 const FACET_TITLES = {
   outcome: "Outcome", hazard: "Because of", key: "Key", model: "Model", route: "Route", classifier: "Found by", review: "Review",
@@ -245,19 +245,22 @@ class Decisions {
     if (by > 0 && at > this.rows.length - 10 && !this.more.hidden) this.loadMore();
   }
 
+  // Shows which row is meant: one row before, one now, however many there are. Without one, the first is where Tab leads.
   mark() {
-    for (const line of this.body.rows) {
-      const here = line.dataset.id === (this.cursor ?? this.open);
-      line.classList.toggle("chosen", here);
-      const link = line.querySelector("a.time");
-      if (!link) continue;
-      link.tabIndex = here || (!this.cursor && !this.open && line.rowIndex === 1) ? 0 : -1;
-      if (here) {
-        link.setAttribute("aria-current", "true");
-        line.scrollIntoView({ block: "nearest" });
-        if (this.list.contains(document.activeElement) || document.activeElement === document.body) link.focus({ preventScroll: true });
-      } else link.removeAttribute("aria-current");
-    }
+    const before = this.marked?.querySelector("a.time");
+    this.marked?.classList.remove("chosen");
+    before?.removeAttribute("aria-current");
+    if (before) before.tabIndex = -1;
+    const chosen = this.cursor ?? this.open;
+    const line = chosen ? this.body.querySelector(`tr[data-id="${CSS.escape(chosen)}"]`) : null;
+    this.marked = line ?? this.body.rows[0];
+    const link = this.marked?.querySelector("a.time");
+    if (link) link.tabIndex = 0;
+    if (!line) return;
+    line.classList.add("chosen");
+    link.setAttribute("aria-current", "true");
+    line.scrollIntoView({ block: "nearest" });
+    if (this.list.contains(document.activeElement) || document.activeElement === document.body) link.focus({ preventScroll: true });
   }
 
   show(id, focus) {
