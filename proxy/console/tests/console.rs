@@ -1,5 +1,12 @@
 //! The console's API over a log of its own: who is answered, and what is on record before they are.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has found something"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 
