@@ -1,5 +1,4 @@
-//! Canaries planted wherever a secret can stand: none of them is in a log, a metric, a record or an answer to somebody
-//! else.
+//! Canaries planted wherever a secret can stand: none of them is in a log, a metric or a record.
 
 use std::path::Path;
 use std::time::Duration;
