@@ -5,10 +5,10 @@ use std::io;
 
 use jiff::Timestamp;
 use proxy_audit::{
-    Abandoned, Acted, Action, Check, CheckStatus, Closed, Digest, Entry, Examined, Follower,
-    Opened, Place, ReadError, Record, Revealed, Reviewed, Ruling,
+    Abandoned, Acted, Action, Check, CheckStatus, Closed, Entry, Examined, Follower, Opened, Place,
+    ReadError, Record, Revealed, Reviewed, Ruling,
 };
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use crate::error::IndexError;
@@ -16,6 +16,7 @@ use crate::found::Progress;
 use crate::index::Index;
 use crate::packed::{self, Score};
 use crate::query::Field;
+use crate::resume::{Pending, Position, keep_pending, keep_position, kept_position, pending};
 use crate::review;
 use crate::sql;
 
@@ -24,30 +25,6 @@ const RECORDS: u64 = 20_000;
 
 /// From this score on a finding is noteworthy. The record says from there on where it stands.
 const NOTEWORTHY: f32 = 0.4;
-
-/// What is known of a request that has not ended.
-#[derive(Default)]
-struct Pending {
-    route: Option<String>,
-    method: Option<String>,
-    instance: Option<String>,
-    key: Option<String>,
-    trace: Option<String>,
-    places: Vec<u8>,
-    keep: Option<String>,
-    text: Option<String>,
-}
-
-/// How far the log was read.
-#[derive(Clone, Copy)]
-struct Position {
-    /// Where the next record stands.
-    next: Place,
-    /// Where the last one stands.
-    last: Place,
-    seq: u64,
-    hash: Digest,
-}
 
 /// A failure of either side.
 enum Trouble {
@@ -75,6 +52,7 @@ impl Index {
     /// [`IndexError::Log`] if the log cannot be read or a record is not sound; what comes before it is taken in.
     pub fn catch_up(&self, mut progress: impl FnMut(Progress)) -> Result<Progress, IndexError> {
         let mut writer = self.writer();
+        self.forget(&writer).map_err(|trouble| self.error(trouble))?;
         let mut all = Progress::default();
         loop {
             let (part, trouble) =
@@ -139,6 +117,26 @@ impl Index {
         Ok((Progress { seq: last.map_or(0, |last| last.seq), records: done }, trouble))
     }
 
+    /// Forgets decisions whose records were removed from the log.
+    fn forget(&self, sql: &Connection) -> Result<(), Trouble> {
+        let first = Follower::first(&self.log)?.place().segment.cast_signed();
+        let oldest: Option<i64> =
+            sql.query_row("SELECT min(seq) FROM decisions", [], |row| row.get(0))?;
+        if oldest.is_some_and(|oldest| oldest < first) {
+            sql.execute_batch(&format!(
+                "BEGIN IMMEDIATE;
+                 DELETE FROM texts WHERE rowid IN (SELECT seq FROM decisions WHERE seq < {first} AND keep IS NOT NULL);
+                 DELETE FROM tags WHERE seq IN (SELECT seq FROM decisions WHERE seq < {first});
+                 DELETE FROM reviews WHERE decision IN (SELECT id FROM decisions WHERE seq < {first});
+                 DELETE FROM reveals WHERE decision IN (SELECT id FROM decisions WHERE seq < {first});
+                 DELETE FROM decisions WHERE seq < {first};
+                 DELETE FROM acts WHERE seq < {first};
+                 COMMIT;"
+            ))?;
+        }
+        Ok(())
+    }
+
     /// Where to go on; nothing if everything is to be read, because the log is not what it was.
     fn resumed(&self, sql: &Transaction<'_>) -> Result<Option<Position>, Trouble> {
         let Some(position) = kept_position(sql)? else { return Ok(None) };
@@ -164,80 +162,6 @@ DELETE FROM position; DELETE FROM names; DELETE FROM opened; DELETE FROM decisio
 INSERT INTO texts(texts) VALUES('delete-all');
 DELETE FROM reviews; DELETE FROM reveals; DELETE FROM acts; DELETE FROM views;
 ";
-
-fn kept_position(sql: &Transaction<'_>) -> rusqlite::Result<Option<Position>> {
-    let columns = "SELECT segment, offset, last_segment, last_offset, seq, hash FROM position";
-    let kept = sql
-        .query_row(columns, [], |row| {
-            let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
-            let next = Place { segment: number(0)?, offset: number(1)? };
-            let last = Place { segment: number(2)?, offset: number(3)? };
-            let hash: String = row.get(5)?;
-            Ok(hash.parse().ok().map(|hash| (next, last, number(4), hash)))
-        })
-        .optional()?
-        .flatten();
-    let Some((next, last, seq, hash)) = kept else { return Ok(None) };
-    Ok(Some(Position { next, last, seq: seq?, hash }))
-}
-
-fn keep_position(sql: &Transaction<'_>, position: Option<Position>) -> rusqlite::Result<()> {
-    let Some(Position { next, last, seq, hash }) = position else { return Ok(()) };
-    sql.execute("DELETE FROM position", [])?;
-    sql.execute(
-        "INSERT INTO position VALUES (?, ?, ?, ?, ?, ?)",
-        params![
-            next.segment.cast_signed(),
-            next.offset.cast_signed(),
-            last.segment.cast_signed(),
-            last.offset.cast_signed(),
-            seq.cast_signed(),
-            hash.to_string()
-        ],
-    )?;
-    Ok(())
-}
-
-fn pending(sql: &Transaction<'_>) -> rusqlite::Result<HashMap<Uuid, Pending>> {
-    let mut statement = sql.prepare_cached(
-        "SELECT id, route, method, instance, key, trace, places, keep, text FROM opened",
-    )?;
-    let rows = statement.query_map([], |row| {
-        let pending = Pending {
-            route: row.get(1)?,
-            method: row.get(2)?,
-            instance: row.get(3)?,
-            key: row.get(4)?,
-            trace: row.get(5)?,
-            places: row.get(6)?,
-            keep: row.get(7)?,
-            text: row.get(8)?,
-        };
-        Ok((Uuid::from_bytes(row.get(0)?), pending))
-    })?;
-    rows.collect()
-}
-
-fn keep_pending(sql: &Transaction<'_>, open: &HashMap<Uuid, Pending>) -> rusqlite::Result<()> {
-    sql.execute("DELETE FROM opened", [])?;
-    let mut statement =
-        sql.prepare_cached("INSERT INTO opened VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    for (id, pending) in open {
-        let Pending { route, method, instance, key, trace, places, keep, text } = pending;
-        statement.execute(params![
-            id.as_bytes(),
-            route,
-            method,
-            instance,
-            key,
-            trace,
-            places,
-            keep,
-            text
-        ])?;
-    }
-    Ok(())
-}
 
 /// Records on their way into the tables.
 struct Intake<'t> {

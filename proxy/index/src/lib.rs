@@ -18,6 +18,7 @@ mod intake;
 mod lists;
 mod packed;
 mod query;
+mod resume;
 mod review;
 mod schema;
 mod sql;

@@ -172,6 +172,16 @@ fn an_index_follows_is_made_anew_and_notices_another_log() {
     index.rebuild(|_| {}).expect("the log is sound");
     assert_eq!((count(&index, ""), count(&index, "today")), (61, 49));
 
+    // Old segments are removed: what they held is not found any more, the rest is.
+    let note = proxy_audit::remove_before(dir.path(), 100, "a test").expect("the disk works");
+    let note = note.expect("there are old segments");
+    index.catch_up(|_| {}).expect("the log is sound");
+    let (left, words) = (count(&index, ""), count(&index, "today"));
+    assert!(left < 61 && words < 49 && left > words, "{left} {words} after {}", note.last);
+    assert!(index.detail(id(0)).expect("the index answers").is_none());
+    index.rebuild(|_| {}).expect("the log is sound");
+    assert_eq!((count(&index, ""), count(&index, "today")), (left, words));
+
     // The log is put back to an older state: what the index knows is not in it.
     for file in std::fs::read_dir(dir.path()).expect("it is there").flatten() {
         if file.file_name().to_string_lossy().ends_with(".jsonl") {
