@@ -195,6 +195,8 @@ fn gate(journal: Arc<Journal>, model: Arc<Model>) -> Gate {
     let connector = service_fn(move |_: Uri| {
         let model = Arc::clone(&model);
         ready(UnixStream::pair().map(|(ours, theirs)| {
+            // It ends with the connection, and the connection with the exchange.
+            #[expect(clippy::disallowed_methods, reason = "nobody waits for a model server")]
             tokio::spawn(async move { model.serve(theirs).await });
             TokioIo::new(ours)
         }))
