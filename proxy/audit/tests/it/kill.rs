@@ -14,7 +14,9 @@ use crate::support::{closed, id, opened};
 
 const DIR: &str = "PORTCULLIS_TEST_KILL_DIR";
 const BASE: &str = "PORTCULLIS_TEST_KILL_BASE";
+/// Kills of a usual run; the environment variable asks for more.
 const ROUNDS: u64 = 15;
+const MORE_ROUNDS: &str = "PORTCULLIS_TEST_KILLS";
 /// Each round uses its own ids.
 const ROUND_SPAN: u64 = 1_000_000;
 const OPTIONS: Options = Options { segment_bytes: 150_000, queue_bytes: 4 << 20, anchor: None };
@@ -106,7 +108,8 @@ fn count(dir: &Path) -> BTreeMap<(String, Uuid), u64> {
 fn a_killed_process_loses_nothing_that_it_acknowledged() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let mut acked = Vec::new();
-    for round in 1..=ROUNDS {
+    let rounds = std::env::var(MORE_ROUNDS).ok().and_then(|rounds| rounds.parse().ok());
+    for round in 1..=rounds.unwrap_or(ROUNDS) {
         let after = Duration::from_millis(round * 37 % 120);
         acked.extend(killed(dir.path(), round * ROUND_SPAN, after));
         let found = verify(dir.path()).expect("a killed journal is sound");
