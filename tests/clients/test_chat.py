@@ -167,7 +167,7 @@ def test_the_headers_say_what_was_decided(guarded, recorded):
     response, _answer = guarded.raw(model="story", messages=HELLO)
     assert response.headers["x-guard-decision"] == "allow"
     assert response.headers["x-guard-policy"].startswith("clients@")
-    assert [record["kind"] for record in recorded(response.headers)] == ["opened", "closed"]
+    assert [record["kind"] for record in recorded(response.headers)] == ["opened", "examined", "closed"]
 
 
 def test_a_secret_is_cut_out(guarded):
@@ -306,7 +306,7 @@ def test_a_blocked_request(guarded, recorded, ask):
     assert_blocked(error, guarded)
     headers = error.response.headers
     assert (headers["x-guard-decision"], headers["x-should-retry"]) == ("block", "false")
-    opened, closed = recorded(headers)
+    opened, _, closed = recorded(headers)
     assert (opened["kind"], closed["kind"], closed["outcome"]) == ("opened", "closed", "blocked")
     assert headers["x-guard-decision-id"] in error.message, "the text tells which decision it was"
 
