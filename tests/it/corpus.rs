@@ -6,10 +6,14 @@ mod proxy;
 #[test]
 fn no_trigger_passes_the_guard_and_every_exchange_has_its_end() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/corpus/proxy");
-    let mut count = 0;
+    let (mut asked, mut answered) = (0, 0);
     for file in std::fs::read_dir(folder).unwrap() {
-        proxy::check(&std::fs::read(file.unwrap().path()).unwrap());
-        count += 1;
+        let file = file.unwrap();
+        let seen = proxy::check(&std::fs::read(file.path()).unwrap());
+        assert!(seen.received > 0, "{:?}: nobody answered", file.file_name());
+        answered += 1;
+        asked += seen.read;
     }
-    assert!(count > 8, "{count} files");
+    // Nothing passes a guard that lets nothing through: most of these are harmless questions.
+    assert!(asked >= 10 && answered > asked, "{asked} of {answered} reached the model server");
 }

@@ -108,13 +108,6 @@ const READINGS: [Transform; 11] = [
     (Signs::CIPHER, "words-backwards", cipher::words_backwards),
 ];
 
-/// What hides a text in characters that nobody sees, however far apart they are.
-const SPREAD: [Transform; 3] = [
-    (Signs::HIDDEN, "tags", hidden::tags),
-    (Signs::HIDDEN, "selectors", hidden::selectors),
-    (Signs::HIDDEN, "bits", hidden::bits),
-];
-
 /// Every view of `text`; the first is the text itself.
 ///
 /// Each disguise is taken off singly and all that can be repaired in place are taken off together; then again from
@@ -137,7 +130,8 @@ fn views_of(view: View) -> Result<Vec<View>, TooManyViews> {
         return views_of_stretch(view, signs);
     }
     let mut all = Vec::new();
-    for spread in SPREAD.into_iter().filter_map(|hidden| apply(&view, signs, hidden)) {
+    let hidden = READINGS.into_iter().filter(|(sign, ..)| *sign == Signs::HIDDEN);
+    for spread in hidden.filter_map(|reading| apply(&view, signs, reading)) {
         // It is a fraction of the text that it was hidden in, so this ends.
         all.extend(views_of(spread)?);
     }

@@ -38,14 +38,23 @@ const PATIENCE: Duration = Duration::from_millis(30);
 /// The parts of an answer in server-sent events begin with it.
 const DATA: &str = "data:";
 
+/// What came of an exchange that broke no rule.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Requests that the model server read.
+    pub read: usize,
+    /// Bytes that the client read.
+    pub received: usize,
+}
+
 /// The first byte chooses the format, the second how answers are cut; then come the request and the answer.
-pub fn check(bytes: &[u8]) {
-    let [choice, cut, rest @ ..] = bytes else { return };
+pub fn check(bytes: &[u8]) -> Seen {
+    let [choice, cut, rest @ ..] = bytes else { return Seen::default() };
     let split = rest.iter().position(|byte| *byte == SEPARATOR).unwrap_or(rest.len());
     let (asked, answer) = (&rest[..split], rest.get(split + 1..).unwrap_or_default());
     // HTTP/2 is the library's own business.
     if *choice >= RAW && asked.starts_with(b"PRI") {
-        return;
+        return Seen::default();
     }
     let asked = if *choice < RAW { request(*choice, asked) } else { asked.to_vec() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -69,6 +78,7 @@ pub fn check(bytes: &[u8]) {
             String::from_utf8_lossy(&received)
         );
     }
+    Seen { read: read.len(), received: received.len() }
 }
 
 fn request(choice: u8, body: &[u8]) -> Vec<u8> {
