@@ -46,6 +46,17 @@ pub(crate) enum Kind {
     Map(&'static str, Names, &'static Kind),
 }
 
+impl Kind {
+    /// The words that may stand there, alone or in a list.
+    pub(crate) const fn words(&self) -> &'static [&'static str] {
+        match self {
+            Self::Words(words) => words,
+            Self::List(inner) => inner.words(),
+            _ => &[],
+        }
+    }
+}
+
 /// The keys of a table that names its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Names {
@@ -81,7 +92,6 @@ pub(crate) const LEVELS: &[&str] = &["low", "medium", "high"];
 pub(crate) const DIRECTIONS: &[&str] = &["input", "output", "tools"];
 
 const ACTION: Kind = Kind::Words(ACTIONS);
-const RUNGS: Kind = Kind::List(&Kind::Words(STANDBYS));
 const WITHOUT_VERDICT: Kind = Kind::Words(&["allow", "flag", "block"]);
 const MODE: Kind = Kind::Words(MODES);
 const FORWARD: Kind = Kind::Words(FORWARDS);
@@ -351,14 +361,16 @@ pub(crate) const INSTEAD: Table = Table {
     name: "`instead`",
     about: "Who judges when a check gives no verdict, in this order.",
     keys: &[
-        key("llama_guard", RUNGS, "In place of Llama Guard."),
-        key("prompt_guard", RUNGS, "In place of Prompt Guard."),
-        key("moderations", RUNGS, "In place of a server of moderations."),
+        key("llama_guard", FOR_HAZARDS, "In place of Llama Guard; `starter` knows S1 to S13."),
+        key("prompt_guard", FOR_ATTACKS, "In place of Prompt Guard."),
+        key("moderations", FOR_HAZARDS, "In place of a server of moderations."),
     ],
 };
 
-/// What can judge in another's place.
-pub(crate) const STANDBYS: &[&str] = &["llama_guard_local", "prompt_guard_local", "starter"];
+/// Who can judge what Llama Guard judges: one that knows attacks alone would turn its failure into a clean bill.
+const FOR_HAZARDS: Kind = Kind::List(&Kind::Words(&["llama_guard_local", "starter"]));
+/// Who can judge what Prompt Guard judges.
+const FOR_ATTACKS: Kind = Kind::List(&Kind::Words(&["prompt_guard_local", "starter"]));
 
 /// An exemption.
 pub(crate) const EXEMPTION: Table = Table {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use classifiers_core::Direction;
 
 use crate::document::Node;
-use crate::format::{BLOCKED, INSTEAD, LIMITS, ON_FAILURE, STANDBYS};
+use crate::format::{BLOCKED, INSTEAD, Key, LIMITS, ON_FAILURE};
 use crate::policy::{ByDirection, Floors, OnFailure};
 use crate::reader::{Fields, Reader};
 use crate::{Action, BlockedBudget, Limits};
@@ -82,13 +82,13 @@ pub(super) fn on_failure(
 /// Reads who judges in whose place.
 fn instead(reader: &mut Reader<'_>, node: &Node) -> Vec<(Arc<str>, Vec<Arc<str>>)> {
     let Some(fields) = reader.fields(node, &INSTEAD) else { return Vec::new() };
-    let checks = INSTEAD.keys.iter().filter_map(|key| Some((key.name, fields.get(key.name)?)));
-    checks.map(|(check, node)| (check.into(), rungs(reader, node, check))).collect()
+    let checks = INSTEAD.keys.iter().filter_map(|key| Some((key, fields.get(key.name)?)));
+    checks.map(|(key, node)| (key.name.into(), rungs(reader, node, key))).collect()
 }
 
-fn rungs(reader: &mut Reader<'_>, node: &Node, check: &str) -> Vec<Arc<str>> {
-    let what = format!("an entry of `{check}`");
-    let choices: Vec<_> = STANDBYS.iter().map(|name| (*name, *name)).collect();
+fn rungs(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<Arc<str>> {
+    let (check, what) = (key.name, format!("an entry of `{}`", key.name));
+    let choices: Vec<_> = key.kind.words().iter().map(|name| (*name, *name)).collect();
     let mut rungs: Vec<Arc<str>> = Vec::new();
     for node in reader.list(node, &format!("`{check}`")).unwrap_or_default() {
         let Some(name) = reader.word(node, &what, &choices) else { continue };
