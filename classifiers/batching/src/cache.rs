@@ -8,6 +8,9 @@ use classifiers_core::{Assessment, ClassifyError, Passage};
 use quick_cache::sync::Cache;
 use tower::{Layer, Service};
 
+/// Findings of a verdict that is remembered: places are counted as if they were small.
+const FINDINGS: usize = 64;
+
 /// Verdicts of one classifier, in one revision, by what they are about: the passage's text, who wrote it, and what was
 /// said before.
 ///
@@ -32,15 +35,15 @@ impl std::fmt::Debug for VerdictCache {
 
 fn key(passage: &Passage) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
-    for (role, text) in passage.context.turns() {
-        hasher.update(role.name().as_bytes());
-        // With its length, so that no text is mistaken for two.
+    let turns = passage.context.turns();
+    // With the number of turns and the length of each text, so that no text can be written that reads like several.
+    hasher.update(&(turns.len() as u64).to_le_bytes());
+    let own = (passage.origin.role, &passage.text);
+    for (role, text) in turns.iter().map(|(role, text)| (*role, text)).chain([own]) {
+        hasher.update(&[role as u8]);
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     }
-    hasher.update(passage.origin.role.name().as_bytes());
-    hasher.update(&[0]);
-    hasher.update(passage.text.as_bytes());
     *hasher.finalize().as_bytes()
 }
 
@@ -122,7 +125,9 @@ where
             ),
             Kind::Judging { verdict, keep } => {
                 let verdict = ready!(Pin::new(verdict).poll(context));
-                if let (Ok(assessment), Some((key, cache))) = (&verdict, keep.take()) {
+                if let (Ok(assessment), Some((key, cache))) = (&verdict, keep.take())
+                    && assessment.findings.len() <= FINDINGS
+                {
                     cache.verdicts.insert(key, Arc::new(assessment.clone()));
                 }
                 Poll::Ready(verdict)

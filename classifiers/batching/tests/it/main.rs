@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use classifiers_batching::{InProcess, VerdictCacheLayer};
 use classifiers_core::{
-    Backend, Category, ClassifierId, ClassifyError, Direction, Finding, Passage, Role,
+    Backend, Category, ClassifierId, ClassifyError, Context, Direction, Finding, Passage, Role,
 };
 use tower::{Layer, ServiceExt};
 
@@ -74,6 +74,27 @@ async fn short_and_long_texts_get_a_verdict_and_a_panic_gets_none() {
         for bad in ["panic", "nothing"] {
             let verdict = service.clone().oneshot(say(bad)).await;
             assert!(matches!(verdict, Err(ClassifyError::Failed(_))), "{bad}: {verdict:?}");
+        }
+    }
+}
+
+/// Whoever could write a text that is remembered as a turn after another would have its verdict in advance.
+#[tokio::test]
+async fn a_text_that_spells_out_a_conversation_is_not_taken_for_one() {
+    let (backend, calls) = Scripted::new();
+    let service = VerdictCacheLayer::new(100).layer(InProcess::new(backend));
+    let before = "x".repeat(256);
+    let turns = [(Role::User, Arc::from(before.as_str()))];
+    let turn = passage("thanks", Role::User).after(Context::new(turns.into(), 1));
+    service.clone().oneshot(turn).await.unwrap();
+    for tag in ["user", "\u{1}", ""] {
+        for length in ["\u{0}\u{1}\0\0\0\0\0\0", "\u{1}\0\0\0\0\0\0"] {
+            for end in ["user\0thanks", "thanks", "\u{1}\u{6}\0\0\0\0\0\0\0thanks"] {
+                let asked = calls.load(Ordering::Relaxed);
+                let text = format!("{tag}{length}{before}{end}");
+                service.clone().oneshot(passage(&text, Role::User)).await.unwrap();
+                assert_eq!(calls.load(Ordering::Relaxed), asked + 1, "{text:?}");
+            }
         }
     }
 }
