@@ -29,7 +29,7 @@ fn text(bytes: &[u8]) -> String {
 async fn plant(guard: &Guard, number: usize, canary: &str) {
     let key = format!("Bearer {canary}");
     let plain = chat(&format!("my secret word is {canary}"), false).to_string();
-    match number % 8 {
+    match number % 10 {
         0 => drop(
             post(
                 guard.address,
@@ -71,6 +71,26 @@ async fn plant(guard: &Guard, number: usize, canary: &str) {
             );
             drop(raw(guard.address, request.as_bytes()).await);
         }
+        // A key of the caller's choice, which every text below it is named by.
+        7 => {
+            let mut body = chat("hello", false);
+            body["metadata"] = json!({ canary: "a word" });
+            let schema =
+                json!({ "type": "object", "properties": { canary: { "description": "a word" } } });
+            body["tools"] =
+                json!([{ "type": "function", "function": { "name": "f", "parameters": schema } }]);
+            drop(post(guard.address, &[], body.to_string().as_bytes()).await);
+        }
+        8 => {
+            let used = json!({ "type": "tool_use", "id": "a", "name": "f", "input": { canary: "a word" } });
+            let result = json!({ "type": "tool_result", "tool_use_id": "a", "content": canary });
+            let body = json!({ "model": "m", "max_tokens": 9, "messages": [
+                { "role": "user", "content": "hello" },
+                { "role": "assistant", "content": [used] },
+                { "role": "user", "content": [result] },
+            ] });
+            drop(post_to(guard.address, "/v1/messages", &body).await);
+        }
         // Not HTTP.
         _ => {
             let request = format!(
@@ -83,6 +103,26 @@ async fn plant(guard: &Guard, number: usize, canary: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_canary_is_in_a_log_a_metric_or_a_record() {
+    let canary = |number: usize| {
+        format!("canary{number:05}{:08x}", number * 2_654_435_761usize % 4_294_967_291)
+    };
+    nowhere("text: none", canary).await;
+}
+
+/// Where texts are kept, what detectors know is masked, also where it is a key.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_canary_that_detectors_know_is_in_a_record_of_texts() {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let canary = |number: usize| {
+        let hash = number.wrapping_add(7).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let letter = |at: u32| char::from(letters[hash.rotate_left(at * 5 + at / 12) % 32]);
+        format!("AKIA{}", (0..16).map(letter).collect::<String>())
+    };
+    nowhere("text: redacted", canary).await;
+}
+
+/// Plants canaries under an `audit` section, and looks for them.
+async fn nowhere(audit: &str, canary: impl Fn(usize) -> String) {
     let count = std::env::var("CANARIES").map_or(80, |count| count.parse().unwrap());
     let upstream = Upstream::start(Script::say("fine")).await;
     let dir = tempfile::tempdir().unwrap();
@@ -111,16 +151,11 @@ async fn no_canary_is_in_a_log_a_metric_or_a_record() {
         "input: block, output: block, tools: block, timeout",
         "input: flag, output: flag, tools: flag, timeout",
     );
-    // Whoever has texts kept has them in the log.
-    let policy = format!("{policy}audit: {{ text: none }}\n");
+    let policy = format!("{policy}audit: {{ {audit} }}\n");
     let mut guard = Guard::shell(&upstream.url(), (&policy, &settings), &before);
-    let canaries: Vec<String> = (0..count)
-        .map(|number| {
-            format!("canary{number:05}{:08x}", number * 2_654_435_761usize % 4_294_967_291)
-        })
-        .collect();
+    let canaries: Vec<String> = (0..count).map(canary).collect();
     for (number, canary) in canaries.iter().enumerate() {
-        upstream.play(match number / 8 % 3 {
+        upstream.play(match number / 10 % 3 {
             0 => Script::say("fine"),
             1 => Script::status("500 Oops", &json!({ "error": { "message": canary } }).to_string()),
             _ => Script::say(&format!("{canary} PORTCULLIS-TEST-S1")),

@@ -123,8 +123,14 @@ impl Json {
         pointer.split('/').skip(1).try_fold(self, |value, token| match value {
             Self::Array(items) => items.get_mut(token.parse::<usize>().ok()?),
             Self::Object(fields) => {
-                let key = token.replace("~1", "/").replace("~0", "~");
-                fields.iter_mut().find(|(name, _)| *name == *key).map(|(_, value)| value)
+                let at = match token.strip_prefix('*') {
+                    Some(number) => number.parse::<usize>().ok()?,
+                    None => {
+                        let key = token.replace("~1", "/").replace("~0", "~");
+                        fields.iter().position(|(name, _)| *name == *key)?
+                    }
+                };
+                fields.get_mut(at).map(|(_, value)| value)
             }
             _ => None,
         })

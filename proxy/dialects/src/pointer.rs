@@ -1,14 +1,42 @@
 //! Places in a JSON document.
+//!
+//! A pointer goes into records, which hold no text that is masked: a key that a caller chose is a text too. So a pointer
+//! is RFC 6901's for the keys of an API, and says `*2` for the third entry of an object whose keys a caller chose.
 
 /// One step further down from a place.
 #[derive(Clone, Copy)]
 pub(crate) enum Step<'a> {
-    /// To the value of an object's key.
+    /// To the value of an object's key, which the API names.
     Key(&'a str),
+    /// To the value of an object's entry, by its number.
+    Entry(usize),
     /// To an array's item.
     Index(usize),
     /// To another reading of the same value.
     Note(&'static str),
+}
+
+/// Words of JSON Schema, which are in every definition of a tool.
+const SCHEMA: [&str; 12] = [
+    "type",
+    "properties",
+    "required",
+    "items",
+    "description",
+    "title",
+    "enum",
+    "const",
+    "default",
+    "anyOf",
+    "oneOf",
+    "allOf",
+];
+
+impl<'a> Step<'a> {
+    /// To an entry of an object whose keys a caller chose.
+    pub(crate) fn chosen(index: usize, key: &'a str) -> Self {
+        if SCHEMA.contains(&key) { Self::Key(key) } else { Self::Entry(index) }
+    }
 }
 
 impl Step<'_> {
@@ -22,6 +50,10 @@ impl Step<'_> {
                 } else {
                     pointer.push_str(key);
                 }
+            }
+            Self::Entry(index) => {
+                pointer.push_str("/*");
+                pointer.push_str(itoa::Buffer::new().format(index));
             }
             Self::Index(index) => {
                 pointer.push('/');

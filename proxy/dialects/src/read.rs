@@ -158,12 +158,12 @@ impl Reader {
                 }
             }
             Json::Object(fields) => {
-                for (key, item) in fields {
+                for (index, (key, item)) in fields.iter().enumerate() {
                     if !keys.is_empty() {
                         keys.push('\n');
                     }
                     keys.push_str(key);
-                    self.at(Step::Key(key), |reader| reader.free(item, keys, voice));
+                    self.at(Step::chosen(index, key), |reader| reader.free(item, keys, voice));
                 }
             }
             Json::Null | Json::Bool(_) | Json::Number(_) => {}
@@ -210,11 +210,11 @@ impl Reader {
         voice: Voice,
     ) -> Result<(), ReadError> {
         let Json::Object(fields) = value else { return Ok(()) };
-        fields.iter_mut().try_for_each(|(key, value)| {
+        fields.iter_mut().enumerate().try_for_each(|(index, (key, value))| {
             if !is_id(key) {
                 return Err(ReadError::at("wrong_type", &self.at, "a key is not an identifier"));
             }
-            self.at(Step::Key(key), |reader| {
+            self.at(Step::Entry(index), |reader| {
                 reader.examine(&key.as_str().into(), voice);
                 reader.value(value, item, voice)
             })
@@ -260,7 +260,7 @@ impl Reader {
                 return Err(missing(&self.at, field.name));
             }
         }
-        let mut result = Ok(());
+        let (mut result, mut kept) = (Ok(()), 0);
         entries.retain_mut(|(name, value)| {
             if result.is_err() {
                 return true;
@@ -269,13 +269,19 @@ impl Reader {
             if self.drops(field, value) {
                 return false;
             }
-            result = self.at(Step::Key(name), |reader| match field {
+            let step = match field {
+                None if self.unknown == Unknown::Examine => Step::Entry(kept),
+                // Who named a field that is refused is told which.
+                _ => Step::Key(name),
+            };
+            result = self.at(step, |reader| match field {
                 Some(field) => reader.value(value, &field.shape, field.voice.unwrap_or(voice)),
                 None if reader.unknown == Unknown::Examine => {
                     reader.value(value, &Shape::Free, voice)
                 }
                 None => Err(unknown_field(&reader.at)),
             });
+            kept += 1;
             true
         });
         result
