@@ -85,6 +85,13 @@ impl Examined {
         texts.map(|kept| kept.text.as_ref().map_or(0, |text| text.len()) + POINTER_BYTES).sum()
     }
 
+    /// Lets go of the texts; `why` says the reason in their place.
+    pub(crate) fn forget(&mut self, why: &'static str) {
+        for kept in self.input.iter_mut().chain(&mut self.output) {
+            (kept.text, kept.why) = (None, Some(why.into()));
+        }
+    }
+
     /// Appends the inside of its JSON object. `key` is given where the texts are still as they were.
     pub(crate) fn render(&self, out: &mut Vec<u8>, key: Option<&TextKey>) {
         head(out, "examined", self.id, self.time);
@@ -141,7 +148,7 @@ impl Kept {
         let lossy = !shown || !self.masked.is_empty() || granted < whole.len();
         match (&self.fingerprint, key) {
             (Some(known), _) => text(out, r#","fingerprint":"#, known, WORD_BYTES),
-            (None, Some(key)) if lossy && keep != Keep::None => {
+            (None, Some(key)) if lossy && keep != Keep::None && self.text.is_some() => {
                 word(out, r#","fingerprint":"#, &fingerprint(whole, key));
             }
             _ => {}

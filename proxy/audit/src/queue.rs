@@ -61,8 +61,13 @@ impl Shared {
         })
     }
 
-    /// Hands over texts that the writer renders.
-    pub(crate) fn push_late(&self, examined: Box<Examined>) -> Receipt {
+    /// Hands over texts that the writer renders. Where they do not fit, what was examined is recorded without them: no
+    /// record at all would say that nothing was.
+    pub(crate) fn push_late(&self, mut examined: Box<Examined>) -> Receipt {
+        // Texts leave room for decisions, as new requests do.
+        if !self.queue.has_room(&self.queue.lock(), examined.weight(), Step::Note) {
+            examined.forget(CROWDED);
+        }
         let (weight, step) = (examined.weight(), Step::Examine(examined.id));
         self.hand_over(weight, step, |batch| {
             batch.late_bytes += weight;
@@ -100,6 +105,9 @@ impl Shared {
         receipt
     }
 }
+
+/// Why texts are not kept that came too thick and fast.
+const CROWDED: &str = "the audit log could not take in the text at the time";
 
 /// What a record does to the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! What a client sends cannot make a record long, or leave its line.
 
-use proxy_audit::{Check, Record, Span, Unchecked, limits, verify};
+use proxy_audit::{
+    Check, Examined, Journal, Keep, Kept, Options, Record, Span, Unchecked, limits, verify,
+};
 
 use crate::journal::{open, records};
 use crate::support::{closed, opened, wait};
@@ -62,4 +64,37 @@ fn long_and_hostile_texts_are_cut_and_stay_on_their_line() {
     let Check { spans, spans_left_out, scores, .. } = &ruling.checks[0];
     assert_eq!((spans.len(), *spans_left_out), (64, 436));
     assert!(scores.get("hate").is_some_and(|score| score.is_nan()));
+}
+
+/// A missing record would say that nothing was examined.
+#[test]
+fn texts_that_do_not_fit_are_recorded_without_their_words() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options { queue_bytes: 64 << 10, ..Options::default() };
+    let (journal, _) = Journal::open(dir.path(), &options).expect("it opens");
+    let text = "word ".repeat(20_000);
+    let kept = Kept {
+        at: "/messages/0/content".into(),
+        role: "user".into(),
+        bytes: text.len() as u64,
+        text: Some(text.into()),
+        fingerprint: None,
+        masked: Vec::new(),
+        why: None,
+    };
+    let (id, time) = (opened(1).id, opened(1).time);
+    let examined =
+        Examined { id, time, keep: Keep::Full, input: vec![kept], output: Vec::new(), left_out: 0 };
+    wait(journal.append_opened(&opened(1)).durable()).expect("the disk works");
+    wait(journal.append_examined(Box::new(examined)).durable()).expect("there is room");
+    wait(journal.append_closed(&closed(1)).durable()).expect("there is room");
+    journal.close().expect("the disk works");
+    let records = records(dir.path());
+    let found = records.iter().find_map(|record| match record {
+        Record::Examined(examined) => examined.input.first(),
+        _ => None,
+    });
+    let found = found.expect("what was examined is on record");
+    assert_eq!((found.bytes, &found.text, &found.fingerprint), (100_000, &None, &None));
+    assert!(found.why.as_ref().is_some_and(|why| why.contains("could not take in")));
 }
