@@ -211,9 +211,20 @@ pub fn client_tls(
     config.map_err(|error| unusable(certificate, &error))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+/// The certificates in a PEM file, of which there must be one at least.
+///
+/// # Errors
+/// When it cannot be read, or holds none.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    read.map_err(|error| unusable(path, &error))
+    match read {
+        Ok(found) if found.is_empty() => Err(SetupError::Tls {
+            path: path.to_owned(),
+            reason: "there is no certificate in it".to_owned(),
+        }),
+        Ok(found) => Ok(found),
+        Err(error) => Err(unusable(path, &error)),
+    }
 }
 
 fn unusable(path: &Path, error: &dyn std::error::Error) -> SetupError {

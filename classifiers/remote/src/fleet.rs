@@ -3,6 +3,7 @@
 //! Not `tower::balance`: that waits when no server is ready, and here somebody must hear at once that there is no
 //! verdict, so that the next rung of a policy's ladder can judge.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ use crate::settings::{Settings, SetupError};
 
 /// Over how long second tries are counted against questions.
 const BUDGET_TIME: Duration = Duration::from_secs(10);
+/// The share of the deadline after which a server that has not answered had all of it: clocks are not exact.
+const ALL_THE_TIME: f32 = 0.9;
 /// Second tries in a second that are free: with few questions a share of them is none.
 const FREE_TRIES: u32 = 2;
 
@@ -38,8 +41,16 @@ struct Shared {
 
 /// What is asked: where, and what.
 pub(crate) struct Question<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) body: Bytes,
+    path: &'a str,
+    body: Bytes,
+    /// Whether a server has answered it: those that have not are behind.
+    is_answered: AtomicBool,
+}
+
+impl<'a> Question<'a> {
+    pub(crate) const fn new(path: &'a str, body: Bytes) -> Self {
+        Self { path, body, is_answered: AtomicBool::new(false) }
+    }
 }
 
 /// A place at a server; given back whatever happens.
@@ -48,6 +59,7 @@ struct Place<'a> {
     at: usize,
     since: Instant,
     usual: Duration,
+    is_answered: &'a AtomicBool,
     is_over: bool,
 }
 
@@ -114,7 +126,10 @@ impl Shared {
             tokio::select! {
                 biased;
                 Some(answer) = attempts.next() => match answer {
-                    Ok(verdict) => return Ok(verdict),
+                    Ok(verdict) => {
+                        question.is_answered.store(true, Ordering::Relaxed);
+                        return Ok(verdict);
+                    }
                     Err(fault) if !fault.may_go_elsewhere() => return Err(fault),
                     // Its answer may still come.
                     Err(_) if !attempts.is_empty() => {}
@@ -150,7 +165,7 @@ impl Shared {
         question: &'a Question<'_>,
         read: impl Fn(&Value) -> Result<T, Fault> + Copy + Send + Sync + 'a,
     ) -> Result<Attempt<'a, T>, Fault> {
-        let mut place = self.place(tried)?;
+        let mut place = self.place(tried, &question.is_answered)?;
         tried.push(place.at);
         let client = self.clients.get(place.at).ok_or(Fault::Busy)?;
         Ok(Box::pin(async move {
@@ -161,7 +176,11 @@ impl Shared {
         }))
     }
 
-    fn place(&self, tried: &[usize]) -> Result<Place<'_>, Fault> {
+    fn place<'a>(
+        &'a self,
+        tried: &[usize],
+        is_answered: &'a AtomicBool,
+    ) -> Result<Place<'a>, Fault> {
         let since = Instant::now();
         let mut ranking = self.ranking();
         let at = ranking.take(since, tried).map_err(|nobody| match nobody {
@@ -169,7 +188,7 @@ impl Shared {
             Nobody::Resting(time) => Fault::NoneLeft(time),
         })?;
         let usual = ranking.usual(at);
-        Ok(Place { shared: self, at, since, usual, is_over: false })
+        Ok(Place { shared: self, at, since, usual, is_answered, is_over: false })
     }
 }
 
@@ -193,12 +212,16 @@ impl Place<'_> {
 }
 
 impl Drop for Place<'_> {
-    /// Nobody waits for the answer any more. A server that had longer than usual is failing: otherwise one that hangs
-    /// would never be found out, because others answer in its place.
+    /// Nobody waits for the answer any more. A server that had longer than usual when another answered in its place,
+    /// or all the time there is, is failing: otherwise one that hangs would never be found out. Of a caller who left
+    /// before, it cannot be blamed.
     fn drop(&mut self) {
-        if !self.is_over {
-            let is_slow = self.since.elapsed() > self.usual;
-            self.give_back(if is_slow { End::Failure } else { End::Unsaid });
+        if self.is_over {
+            return;
         }
+        let time = self.since.elapsed();
+        let is_overtaken = self.is_answered.load(Ordering::Relaxed) && time > self.usual;
+        let is_late = time >= self.shared.deadline.mul_f32(ALL_THE_TIME);
+        self.give_back(if is_overtaken || is_late { End::Failure } else { End::Unsaid });
     }
 }

@@ -19,7 +19,7 @@ pub(crate) async fn scores(guard: &Inner, ids: &[u32]) -> Result<Scores, Fault> 
         "outputs": [{ "name": "logits" }],
     });
     let path = format!("/v2/models/{}/infer", guard.model);
-    let question = Question { path: &path, body: Bytes::from(body.to_string()) };
+    let question = Question::new(&path, Bytes::from(body.to_string()));
     guard.fleet.ask(&question, |answer| read(guard, answer)).await
 }
 

@@ -19,7 +19,7 @@ mod ranking;
 mod settings;
 mod verify;
 
-pub use client::client_tls;
+pub use client::{certificates, client_tls};
 pub use fault::Fault;
 pub use llama_guard::{LlamaGuardOptions, RemoteLlamaGuard};
 pub use moderations::RemoteModerations;

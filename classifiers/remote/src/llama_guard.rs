@@ -170,7 +170,7 @@ impl Inner {
             "add_special_tokens": false,
             "stream": false,
         });
-        let question = Question { path: "/v1/completions", body: Bytes::from(body.to_string()) };
+        let question = Question::new("/v1/completions", Bytes::from(body.to_string()));
         let grammar = &self.asker.tokens.grammar;
         let asked = (self.model.as_str(), ids.len());
         self.fleet.ask(&question, |answer| read(written(answer, grammar, asked)?)).await

@@ -103,7 +103,7 @@ impl Inner {
             "" => json!({ "input": text }),
             model => json!({ "input": text, "model": model }),
         };
-        let question = Question { path: "/v1/moderations", body: Bytes::from(body.to_string()) };
+        let question = Question::new("/v1/moderations", Bytes::from(body.to_string()));
         self.fleet.ask(&question, |answer| self.read(answer)).await
     }
 

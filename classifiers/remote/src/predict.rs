@@ -14,7 +14,7 @@ const ROUNDING: f32 = 0.02;
 /// What the servers say about `text`. They are asked not to cut anything off.
 pub(crate) async fn scores(guard: &Inner, text: &str) -> Result<Scores, Fault> {
     let body = json!({ "inputs": text, "raw_scores": false, "truncate": false }).to_string();
-    let question = Question { path: "/predict", body: Bytes::from(body) };
+    let question = Question::new("/predict", Bytes::from(body));
     guard.fleet.ask(&question, |answer| read(guard, answer)).await
 }
 

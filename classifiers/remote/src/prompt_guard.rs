@@ -1,5 +1,6 @@
 //! Prompt Guard on a server: text-embeddings-inference, or any that speaks the Open Inference Protocol.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -186,7 +187,12 @@ impl Inner {
         }
     }
 
-    async fn assess(self: Arc<Self>, passage: Passage) -> Result<Assessment, ClassifyError> {
+    async fn assess(self: Arc<Self>, mut passage: Passage) -> Result<Assessment, ClassifyError> {
+        if self.api == PromptGuardApi::TextEmbeddingsInference
+            && let Cow::Owned(plain) = self.tokens.without_special(&passage.text)
+        {
+            passage.text = plain.into();
+        }
         let windows = if passage.text.len() <= INLINE_BYTES {
             self.windows(&passage.text)?
         } else {

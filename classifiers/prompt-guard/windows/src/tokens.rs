@@ -1,5 +1,6 @@
 //! From text to the ids of windows.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use classifiers_batching::Input;
@@ -80,6 +81,19 @@ impl Tokens {
     pub fn ids(&self, text: &str) -> Result<Vec<u32>, ClassifyError> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(failed)?;
         Ok(encoding.get_ids().iter().map(|id| self.plain(*id)).collect())
+    }
+
+    /// `text` with another bracket at the beginning of whatever a server's tokenizer would take for a token of the
+    /// template, such as `(SEP]`. Places in it are places in `text`.
+    #[must_use]
+    pub fn without_special<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let special = self.tokenizer.get_added_tokens_decoder();
+        let written =
+            special.values().filter(|token| token.special && text.contains(&token.content));
+        written.fold(Cow::Borrowed(text), |text, token| {
+            let rest = token.content.get(1..).unwrap_or_default();
+            text.replace(&token.content, &format!("({rest}")).into()
+        })
     }
 
     /// Some vocabularies list `[SEP]` among the words too: nobody ends a text by writing it.

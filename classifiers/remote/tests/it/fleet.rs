@@ -120,6 +120,22 @@ async fn without_any_server_that_is_well_there_is_no_verdict_and_soon_nobody_wai
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn callers_who_leave_are_not_held_against_the_only_server() {
+    let server = Server::start(fine).await;
+    let settings = Settings { deadline: Duration::from_secs(5), ..settings([&server]) };
+    let guard = guard(&settings);
+    many(&guard, 20, 4).await;
+    server.now(later(2000));
+    for _ in 0..5 {
+        let left = tokio::time::timeout(Duration::from_millis(200), ask(&guard)).await;
+        assert!(left.is_err(), "it was not there yet");
+    }
+    assert_eq!(guard.counts(), (1, 0));
+    server.now(fine);
+    assert_eq!(ask(&guard).await, Ok(0.25));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_answers_are_asked_for_elsewhere_within_the_budget() {
     let (quick, sometimes) = (Server::start(later(3)).await, Server::start(later(3)).await);
     let settings = Settings { deadline: Duration::from_secs(5), ..settings([&quick, &sometimes]) };
