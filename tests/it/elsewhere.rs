@@ -123,7 +123,9 @@ async fn a_server_elsewhere_judges_and_without_its_verdict_nothing_passes() {
         }
     }
     let closed = guard.closed_after(asked).await;
-    for record in closed.iter().filter(|record| record.outcome == Outcome::Failed) {
+    let without = closed.iter().filter(|record| record.outcome == Outcome::GuardUnavailable);
+    assert!(without.clone().count() >= 24, "each way to fail was met");
+    for record in without {
         let checks = &record.input.as_ref().unwrap().checks;
         let theirs = checks.iter().find(|check| &*check.name == "moderations").unwrap();
         assert_ne!(theirs.status, CheckStatus::Ok);
@@ -219,6 +221,14 @@ async fn verify_remote_says_what_is_wrong_and_settings_that_cannot_work_do_too()
     let (code, said) = try_it().await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("ok      http://127.0.0.1") && said.contains("says otherwise"), "{said}");
+    // Each of several is tried: what the first says is no excuse for the second.
+    let both = format!("{url},http://127.0.0.1:1");
+    let asked = ["verify-remote", "--moderations-url", &both, "--timeout", "1"];
+    let (_, said) = tokio::task::block_in_place(|| run(&asked));
+    let (first, second) = said.split_at(said.rfind("moderations, ").unwrap());
+    assert!(first.contains("ok      http://127.0.0.1") && first.contains("ok      0."), "{said}");
+    assert!(second.contains("FAIL    http://127.0.0.1:1"), "{said}");
+    assert!(second.contains("FAIL    no verdict"), "{said}");
     judging.now(Does::Babble);
     let (code, said) = try_it().await;
     assert_eq!(code, Some(1));

@@ -199,11 +199,18 @@ async fn a_changed_file_is_taken_and_a_bad_one_is_not() {
     // A bad file, a missing file, and a signal keep what is in force.
     std::fs::write(&file, "version: 1\nname: broken\nhazards: { hat: {} }\n").unwrap();
     guard.signal("HUP");
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    guard.says("the new policy is wrong").await;
+    until(&guard, "remounted").await;
+    // So is one that needs a model which is not there.
+    let absent = variant("absent", "flag")
+        .replace("timeout:", "instead: { llama_guard: [llama_guard_local] }, timeout:");
+    std::fs::write(&file, absent).unwrap();
+    guard.signal("HUP");
+    guard.says("standby: { llama_guard: { dir: ... } }").await;
     until(&guard, "remounted").await;
     std::fs::remove_file(&file).unwrap();
     guard.signal("HUP");
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    guard.says("the policy file cannot be read").await;
     until(&guard, "remounted").await;
     std::fs::write(&file, variant("restored", "flag")).unwrap();
     guard.signal("HUP");

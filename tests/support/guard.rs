@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proxy_audit::{Closed, Opened, Record, Released};
@@ -17,6 +17,8 @@ pub struct Guard {
     pub address: SocketAddr,
     child: Child,
     dir: Arc<tempfile::TempDir>,
+    /// What it logged since it listens, and nobody waited for yet.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Guard {
@@ -87,9 +89,23 @@ impl Guard {
                 line["fields"]["address"].as_str().map(|address| address.parse().unwrap())
             })
             .expect("the guard did not start");
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&said);
         // Somebody must read on, or the guard would wait for room in the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { address, child, dir }
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line));
+        });
+        Self { address, child, dir, said }
+    }
+
+    /// Waits until it has logged a line with `text`, and forgets what it logged so far.
+    pub async fn says(&self, text: &str) {
+        let started = Instant::now();
+        while !self.said.lock().unwrap().iter().any(|line| line.contains(text)) {
+            assert!(started.elapsed() < Duration::from_secs(10), "it never said {text:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.said.lock().unwrap().clear();
     }
 
     pub fn audit_dir(&self) -> PathBuf {
@@ -141,9 +157,11 @@ impl Guard {
         let started = Instant::now();
         loop {
             let closed = self.closed();
-            if closed.len() >= count || started.elapsed() > Duration::from_secs(10) {
+            if closed.len() >= count {
                 return closed;
             }
+            let found = closed.len();
+            assert!(started.elapsed() < Duration::from_secs(10), "{found} of {count} are closed");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

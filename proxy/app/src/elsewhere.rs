@@ -257,7 +257,17 @@ fn unusable(what: &str) -> impl Fn(classifiers_remote::SetupError) -> Failure {
     move |error| Failure::environment(format!("{what} cannot be asked elsewhere"), &error)
 }
 
+/// The same about each server alone.
+fn apart(settings: &Settings) -> impl Iterator<Item = Settings> {
+    settings.urls.iter().map(|url| Settings { urls: vec![url.clone()], ..settings.clone() })
+}
+
 impl LlamaGuardThere {
+    /// Each of its servers alone.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = Self> {
+        apart(&self.settings).map(|settings| Self { settings, ..self.clone() })
+    }
+
     /// Ready to be asked; no server is asked yet. Verdicts come within `deadline` or not at all.
     pub(crate) fn open(&self, deadline: Duration) -> Result<RemoteLlamaGuard, Failure> {
         let settings = Settings { deadline, ..self.settings.clone() };
@@ -266,6 +276,11 @@ impl LlamaGuardThere {
 }
 
 impl PromptGuardThere {
+    /// Each of its servers alone.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = Self> {
+        apart(&self.settings).map(|settings| Self { settings, ..self.clone() })
+    }
+
     /// The same for Prompt Guard.
     pub(crate) fn open(&self, deadline: Duration) -> Result<RemotePromptGuard, Failure> {
         let settings = Settings { deadline, ..self.settings.clone() };
@@ -274,6 +289,11 @@ impl PromptGuardThere {
 }
 
 impl ModerationsThere {
+    /// Each of its servers alone.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = Self> {
+        apart(&self.settings).map(|settings| Self { settings, ..self.clone() })
+    }
+
     /// The same for moderations.
     pub(crate) fn open(&self, deadline: Duration) -> Result<RemoteModerations, Failure> {
         let settings = Settings { deadline, ..self.settings.clone() };

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::failure::Failure;
+use crate::server::no_standby;
 
 /// A file is read when it has been left alone for this long: most editors write in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -21,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Reload {
     file: PathBuf,
     active: Arc<ActivePolicy>,
+    /// How long models wait for an answer: they were told at the start.
+    patience: Duration,
     changed: Arc<Notify>,
     hangup: Signal,
     /// Dropped, it watches no more.
@@ -42,7 +45,8 @@ impl Reload {
             })
             .ok();
         // The first look is at once: the file may have changed since it was read for the start.
-        Ok(Self { file, active, changed, hangup, _watcher: watcher, seen: None })
+        let patience = active.policy().timeout();
+        Ok(Self { file, active, patience, changed, hangup, _watcher: watcher, seen: None })
     }
 
     /// Watches until dropped.
@@ -100,15 +104,27 @@ impl Reload {
 
     fn report(&self, result: &Result<Reloaded, Refused>, asked: bool) {
         let policy = self.active.policy();
+        let timeout = policy.timeout();
         let (policy, (replaced, refused)) = (policy.label(), self.active.counts());
         match result {
             Ok(Reloaded::Replaced(warnings)) => {
                 tracing::info!(%policy, replaced, refused, warnings = warnings.iter().count(), "a new policy is in force");
+                if timeout > self.patience {
+                    tracing::warn!(
+                        ?timeout,
+                        "models go on to give up after {:?}, as the policy said at the start",
+                        self.patience
+                    );
+                }
             }
             Ok(Reloaded::Same) if asked => tracing::info!(%policy, "the policy is still the same"),
             Ok(Reloaded::Same) => {}
             Err(Refused::Wrong(diagnostics)) => {
                 tracing::error!(%policy, replaced, refused, "the new policy is wrong; the old one stays\n{diagnostics}");
+            }
+            Err(Refused::NoStandby(missing)) => {
+                let wrong = no_standby(missing);
+                tracing::error!(%policy, replaced, refused, "the new policy cannot be followed; the old one stays: {wrong}");
             }
             Err(Refused::TestsFail(failed)) => {
                 for test in failed {

@@ -42,8 +42,8 @@ pub(crate) enum Api {
     Moderations,
 }
 
-/// How a guard is asked.
-#[derive(Clone, Debug)]
+/// How a guard is asked. Never shown: it holds a key.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) url: String,
     pub(crate) api: Api,

@@ -59,7 +59,9 @@ impl Server {
             None => None,
         };
         let calibrations = registry::calibrations(&panel)?;
-        let policies = Arc::new(ActivePolicy::new(config.policy.clone(), calibrations.clone()));
+        let standbys = panel.standbys().iter().map(|check| Arc::clone(&check.id().name));
+        let policies = ActivePolicy::new(config.policy.clone(), calibrations.clone());
+        let policies = Arc::new(policies.with_standbys(standbys.collect()));
         let console = match &config.console {
             Some(settings) => {
                 let shown = shown(&config, &journal, &policies, calibrations);
@@ -214,11 +216,16 @@ pub(crate) fn stands_by(config: &Config, panel: &proxy_stack::Panel) -> Result<(
     let Some(missing) = config.policy.standbys().find(|name| !known.contains(&&***name)) else {
         return Ok(());
     };
-    Err(Failure::Environment(format!(
+    Err(Failure::Environment(no_standby(missing)))
+}
+
+/// What is wrong with a policy that lets `missing` judge, which is not there.
+pub(crate) fn no_standby(missing: &str) -> String {
+    format!(
         "the policy lets `{missing}` judge instead of another check, and there is none: say `standby: {{ {}: {{ dir: ... \
          }} }}` in server.yaml, or take it out of the policy's `on_failure`",
         missing.trim_end_matches("_local")
-    )))
+    )
 }
 
 /// What the review page shows of a running guard.

@@ -104,15 +104,7 @@ impl UpstreamTls {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(found) if found.is_empty() => Err(Failure::Environment(format!(
-            "{} cannot be used for TLS: there is no certificate in it",
-            path.display()
-        ))),
-        Ok(found) => Ok(found),
-        Err(error) => Err(unusable(path, &error)),
-    }
+    classifiers_remote::certificates(path).map_err(|error| Failure::Environment(error.to_string()))
 }
 
 fn unusable(path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {

@@ -15,6 +15,7 @@ use crate::limit::Accounts;
 pub struct ActivePolicy {
     current: ArcSwap<InForce>,
     calibrations: Vec<ClassifierCalibration>,
+    standbys: Vec<Arc<str>>,
     replaced: AtomicU64,
     refused: AtomicU64,
 }
@@ -35,6 +36,8 @@ pub enum Refused {
     Wrong(Diagnostics),
     /// It does not do what its own tests say; those that fail.
     TestsFail(Vec<TestOutcome>),
+    /// It lets this one judge in another's place, and there is none.
+    NoStandby(Arc<str>),
 }
 
 /// What a new policy came to.
@@ -55,9 +58,16 @@ impl ActivePolicy {
         Self {
             current: ArcSwap::from_pointee(InForce::new(policy, accounts)),
             calibrations,
+            standbys: Vec::new(),
             replaced: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
+    }
+
+    /// The same, where these can judge in another's place: a policy that names somebody else is not taken.
+    #[must_use]
+    pub fn with_standbys(self, standbys: Vec<Arc<str>>) -> Self {
+        Self { standbys, ..self }
     }
 
     /// The policy in force.
@@ -76,22 +86,15 @@ impl ActivePolicy {
         self.current.load_full()
     }
 
-    /// Puts the document `source` in force, if it can be read and passes its own tests. What callers have used
-    /// up of limits that stay the same stays used up; who is paused stays paused.
+    /// Puts the document `source` in force, if it can be read, passes its own tests and can be followed here.
+    /// What callers have used up stays used up where no limit changed; who is paused stays paused.
     ///
     /// # Errors
     /// When it is not taken; the policy before it stays in force.
     pub fn reload(&self, source: &str, file: &str) -> Result<Reloaded, Refused> {
-        let (policy, warnings) = Policy::parse(source, file).map_err(|diagnostics| {
+        let (policy, warnings) = self.read(source, file).inspect_err(|_| {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            Refused::Wrong(diagnostics)
         })?;
-        let mut failed = policy.run_tests();
-        failed.retain(|outcome| !outcome.passed);
-        if !failed.is_empty() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(Refused::TestsFail(failed));
-        }
         let before = self.current.load_full();
         if before.policy.label() == policy.label() {
             return Ok(Reloaded::Same);
@@ -101,6 +104,19 @@ impl ActivePolicy {
         self.current.store(Arc::new(InForce::new(policy, accounts)));
         self.replaced.fetch_add(1, Ordering::Relaxed);
         Ok(Reloaded::Replaced(warnings))
+    }
+
+    fn read(&self, source: &str, file: &str) -> Result<(Policy, Diagnostics), Refused> {
+        let (policy, warnings) = Policy::parse(source, file).map_err(Refused::Wrong)?;
+        let mut failed = policy.run_tests();
+        failed.retain(|outcome| !outcome.passed);
+        if !failed.is_empty() {
+            return Err(Refused::TestsFail(failed));
+        }
+        if let Some(missing) = policy.standbys().find(|name| !self.standbys.contains(name)) {
+            return Err(Refused::NoStandby(Arc::clone(missing)));
+        }
+        Ok((policy, warnings))
     }
 }
 

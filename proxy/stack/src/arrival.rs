@@ -49,10 +49,14 @@ pub(crate) enum Caller {
 
 impl Caller {
     pub(crate) fn of(headers: &HeaderMap, remote: Option<IpAddr>) -> Self {
-        headers
-            .get(header::AUTHORIZATION)
-            .or_else(|| headers.get(names::API_KEY))
-            .map_or(Self::Address(remote), |value| Self::Key(fingerprint(value.as_bytes()).into()))
+        match (headers.get(header::AUTHORIZATION), headers.get(names::API_KEY)) {
+            (Some(bearer), _) => Self::Key(fingerprint(bearer.as_bytes()).into()),
+            // A key has one fingerprint, whichever header a client sends it in.
+            (None, Some(key)) => {
+                Self::Key(fingerprint(&[b"Bearer ", key.as_bytes()].concat()).into())
+            }
+            (None, None) => Self::Address(remote),
+        }
     }
 
     /// The key's fingerprint, if there is a key.

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 
 use super::serve::runtime;
 use crate::args::ServeArgs;
@@ -125,9 +128,12 @@ fn open_files() -> Finding {
 /// Whether the model server answers anything at all.
 async fn upstream(config: &Config) -> Finding {
     let said = async {
-        let client = remote::client(&config.upstream_url)?;
+        let client = match &config.upstream_tls {
+            Some(own) => Client::builder(TokioExecutor::new()).build(own.connector()?),
+            None => remote::client(&config.upstream_url)?,
+        };
         let uri = config.upstream_url.parse::<http::Uri>().unwrap_or_default();
-        let mut request = http::Request::new(Full::default());
+        let mut request = http::Request::new(Full::<Bytes>::default());
         *request.uri_mut() = uri;
         let answer = tokio::time::timeout(PATIENCE, client.request(request)).await;
         let why = match answer {

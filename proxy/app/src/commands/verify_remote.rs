@@ -7,12 +7,13 @@ use classifiers_remote::{Fault, Probe};
 
 use super::serve::runtime;
 use crate::args::VerifyRemoteArgs;
+use crate::elsewhere::{LlamaGuardThere, ModerationsThere, PromptGuardThere};
 use crate::failure::{Failure, chain};
 
 /// From this score on a text counts as found.
 const FOUND: f32 = 0.5;
 
-/// What was found out about one model's servers.
+/// What was found out about one server of a model: another may answer for it when the guard serves, but not here.
 struct Tried {
     what: String,
     servers: Vec<(String, Option<Fault>)>,
@@ -44,19 +45,19 @@ pub(crate) fn run(args: &VerifyRemoteArgs) -> Result<ExitCode, Failure> {
 async fn try_all(args: &VerifyRemoteArgs) -> Result<Vec<Tried>, Failure> {
     let (elsewhere, time) = (args.elsewhere()?, Duration::from_secs(args.timeout.max(1)));
     let mut tried = Vec::new();
-    if let Some(model) = &elsewhere.llama_guard {
+    for model in elsewhere.llama_guard.iter().flat_map(LlamaGuardThere::apart) {
         let guard = model.open(time)?;
         let what = format!("Llama Guard ({}), {}", guard.model_name(), guard.id());
         let servers = guard.reached().await;
         tried.push(Tried { what, servers, probes: guard.verify().await });
     }
-    if let Some(model) = &elsewhere.prompt_guard {
+    for model in elsewhere.prompt_guard.iter().flat_map(PromptGuardThere::apart) {
         let guard = model.open(time)?;
         let what = format!("Prompt Guard, {}", guard.id());
         let servers = guard.reached().await;
         tried.push(Tried { what, servers, probes: guard.verify().await });
     }
-    if let Some(model) = &elsewhere.moderations {
+    for model in elsewhere.moderations.iter().flat_map(ModerationsThere::apart) {
         let guard = model.open(time)?;
         let what = format!("moderations, {}", guard.id());
         let servers = guard.reached().await;

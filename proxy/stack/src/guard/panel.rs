@@ -18,6 +18,8 @@ use super::counts::Counts;
 
 /// From this score on a record says where the strongest finding stands.
 const NOTEWORTHY: f32 = 0.4;
+/// Passages that one check is asked about at a time: a long conversation alone must not fill a server's places.
+const AT_A_TIME: usize = 64;
 
 /// One classifier as the proxy knows it.
 #[derive(Clone, Debug)]
@@ -178,6 +180,9 @@ impl Panel {
     }
 }
 
+/// What the name of a rung begins with.
+pub(super) const IN_PLACE_OF: &str = "in_place_of_";
+
 /// How the record says in whose place a check judges: a measure with the number of the rung.
 fn in_place_of(check: &str) -> &'static str {
     match check {
@@ -210,11 +215,17 @@ impl Check {
     /// Asks about those of `passages` that `which` names.
     async fn ask(&self, passages: &[Passage], which: Vec<usize>, timeout: Duration) -> Answer<'_> {
         let started = Instant::now();
-        let asked = which.iter().filter_map(|at| passages.get(*at));
-        let asked = asked.map(|passage| self.service.clone().oneshot(passage.clone()));
-        let verdicts = tokio::time::timeout(timeout, join_all(asked))
-            .await
-            .unwrap_or_else(|_| vec![Err(ClassifyError::Timeout(timeout)); which.len()]);
+        let mut verdicts = Vec::with_capacity(which.len());
+        let all = async {
+            for some in which.chunks(AT_A_TIME) {
+                let asked = some.iter().filter_map(|at| passages.get(*at));
+                let asked = asked.map(|passage| self.service.clone().oneshot(passage.clone()));
+                verdicts.extend(join_all(asked).await);
+            }
+        };
+        if tokio::time::timeout(timeout, all).await.is_err() {
+            verdicts = vec![Err(ClassifyError::Timeout(timeout)); which.len()];
+        }
         let verdicts = which.into_iter().zip(verdicts.into_iter().map(checked)).collect();
         Answer { check: self, verdicts, elapsed: started.elapsed(), rung: None }
     }

@@ -5,6 +5,7 @@ use proxy_audit::limits::SPAN_ENTRIES;
 use proxy_audit::{ByCategory, Check, CheckStatus, Ruling, Text, Verdict};
 use proxy_stream::Examination;
 
+use super::panel::IN_PLACE_OF;
 use super::ruling::recorded;
 
 /// What was decided about an answer so far.
@@ -83,7 +84,18 @@ fn strongest(one: &ByCategory<f32>, other: &ByCategory<f32>) -> ByCategory<f32> 
 }
 
 fn same(one: &Check, other: &Check) -> bool {
-    one.name == other.name && one.revision == other.revision
+    one.name == other.name && one.revision == other.revision && rung(one) == rung(other)
+}
+
+/// In whose place it judged.
+fn rung(check: &Check) -> Option<&Text> {
+    check.measures.iter().map(|(name, _)| name).find(|name| name.starts_with(IN_PLACE_OF))
+}
+
+/// The first measure of what was judged, which is the most telling.
+fn telling(check: &Check) -> Option<f32> {
+    let mut measures = check.measures.iter();
+    measures.find(|(name, _)| !name.starts_with(IN_PLACE_OF)).map(|(_, value)| *value)
 }
 
 const fn rank(verdict: Verdict) -> u8 {
@@ -104,8 +116,6 @@ fn merge(into: &mut Check, other: Check) {
         into.dialogue = strongest(dialogue(into), dialogue(&other));
         into.tools = strongest(&into.tools, &other.tools);
     }
-    // Of each check the first measure is the most telling.
-    let telling = |check: &Check| check.measures.iter().next().map(|(_, value)| *value);
     if telling(&other) > telling(into) {
         into.measures = other.measures.clone();
     }
@@ -139,5 +149,56 @@ pub(super) fn place(ruling: &mut Ruling, examination: &Examination) {
             span.at = at.to_string().into();
             (span.start, span.end) = (place.start as u64, place.end as u64);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(measures: &[(&'static str, f32)]) -> Check {
+        Check {
+            name: "starter".into(),
+            revision: "1".into(),
+            status: CheckStatus::Ok,
+            ms: 1.0,
+            passages: 1,
+            scores: ByCategory::default(),
+            tools: ByCategory::default(),
+            dialogue: ByCategory::default(),
+            measures: measures.iter().map(|(name, value)| ((*name).into(), *value)).collect(),
+            at: ByCategory::default(),
+            spans: Vec::new(),
+            spans_left_out: 0,
+        }
+    }
+
+    /// One check may judge in the place of two in one stream: the record says both.
+    #[test]
+    fn in_whose_place_it_judged_stays_in_the_record() {
+        let parts = [
+            check(&[("in_place_of_llama_guard", 1.0), ("unsafe", 0.2)]),
+            check(&[("in_place_of_prompt_guard", 1.0), ("unsafe", 0.1)]),
+            check(&[("in_place_of_llama_guard", 1.0), ("unsafe", 0.9)]),
+        ];
+        let mut tally = Tally::default();
+        for part in parts {
+            let ruling = Ruling {
+                verdict: Verdict::Safe,
+                action: recorded(Action::Allow),
+                would: None,
+                because: Vec::new(),
+                exemptions: Vec::new(),
+                languages: Vec::new(),
+                checks: vec![part],
+                checks_left_out: 0,
+            };
+            tally.add((Action::Allow, None), ruling);
+        }
+        let checks = tally.ruling().map(|ruling| ruling.checks).unwrap_or_default();
+        let [first, second] = &checks[..] else { panic!("{checks:?}") };
+        assert_eq!(first.measures.get("in_place_of_llama_guard"), Some(&1.0));
+        assert_eq!(first.measures.get("unsafe"), Some(&0.9));
+        assert_eq!(second.measures.get("in_place_of_prompt_guard"), Some(&1.0));
     }
 }
