@@ -1,6 +1,7 @@
 //! Any bytes from a client and any from a model server, with the whole guard between them.
 #![no_main]
 
+#[expect(dead_code, reason = "tests read what was seen")]
 #[path = "../properties/proxy.rs"]
 mod proxy;
 

@@ -34,7 +34,7 @@ const RAW: u8 = 0xF0;
 /// Exchanges after which the log is checked and begun anew.
 const EXCHANGES: u32 = 500;
 /// How long a client waits for more.
-const PATIENCE: Duration = Duration::from_millis(30);
+const PATIENCE: Duration = Duration::from_millis(5);
 /// The parts of an answer in server-sent events begin with it.
 const DATA: &str = "data:";
 
