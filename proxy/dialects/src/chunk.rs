@@ -33,6 +33,15 @@ impl Channel {
         self.direction == Direction::Output && prose.contains(&self.field())
     }
 
+    /// What clients show one after the other as one text: prose of the same kind, in whatever block or item of the answer
+    /// it comes, such as `/content/text`. None where it is no prose.
+    #[must_use]
+    pub fn flow(&self) -> Option<String> {
+        let is_index = |step: &&str| !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
+        let steps = self.pointer.split('/').filter(|step| !is_index(step));
+        self.is_prose().then(|| steps.collect::<Vec<_>>().join("/"))
+    }
+
     /// The stretch `text` of this channel as a passage; `at` says where it came from.
     #[must_use]
     pub fn passage(&self, text: &str, at: Arc<str>) -> Passage {

@@ -9,12 +9,15 @@ use classifiers_core::Passage;
 /// Texts of a stream that are to be judged together. Handing it back to
 /// [`StreamGuard::clear`](crate::StreamGuard::clear) is the only way to let them go; dropping it holds them for ever.
 ///
-/// A passage is a stretch of a channel's text. One that does not begin where the channel does has the stretch after its
+/// A passage is a stretch of a channel's text, or of several that clients show as one (`/content/text#joined`). One that does not begin where the channel does has the stretch after its
 /// pointer, such as `/choices/0/message/content#800..1600`, in bytes.
 #[derive(Debug)]
 #[must_use = "what is never cleared is never released"]
 pub struct Examination {
     pub(crate) passages: Vec<Passage>,
+    /// Which stretches of which texts are read.
+    pub(crate) readings: Vec<(usize, Range<usize>)>,
+    /// Where the passages stand in the answer.
     pub(crate) parts: Vec<Part>,
     /// When it was asked for.
     pub(crate) asked: Duration,
@@ -22,15 +25,27 @@ pub struct Examination {
     pub(crate) oldest: Duration,
 }
 
-/// One stretch of one text.
+/// Where a stretch of a passage stands in the answer.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// Which text.
-    pub(crate) text: usize,
-    pub(crate) span: Range<usize>,
-    /// The pointer of the passage, and that of the channel.
+    /// The pointer of the passage, and which bytes of it.
     pub(crate) at: Arc<str>,
+    pub(crate) within: Range<usize>,
+    /// In which text they stand, and from where on.
+    pub(crate) text: usize,
+    pub(crate) start: usize,
     pub(crate) channel: Arc<str>,
+}
+
+/// A stretch of a passage that stands in one channel of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The pointer of the channel.
+    pub channel: Arc<str>,
+    /// Which bytes of the passage.
+    pub within: Range<usize>,
+    /// Which bytes of all that the channel said.
+    pub span: Range<usize>,
 }
 
 impl Examination {
@@ -38,6 +53,7 @@ impl Examination {
     pub const fn empty() -> Self {
         Self {
             passages: Vec::new(),
+            readings: Vec::new(),
             parts: Vec::new(),
             asked: Duration::ZERO,
             oldest: Duration::ZERO,
@@ -62,19 +78,37 @@ impl Examination {
         &self.passages
     }
 
-    /// Where `span` of the passage at `at` lies in the answer: the pointer of the channel, and the bytes of all that it
-    /// said. None for a passage that does not stand in the answer as it is.
-    #[must_use]
-    pub fn place(&self, at: &str, span: &Range<usize>) -> Option<(Arc<str>, Range<usize>)> {
-        let (part, place) = self.part(at, span)?;
-        Some((Arc::clone(&part.channel), place))
+    /// Where `span` of the passage at `at` stands in the answer: in one channel, or in those that follow one another as
+    /// one text. Nowhere, if the passage does not stand in the answer as it is.
+    pub fn places(&self, at: &str, span: &Range<usize>) -> Vec<Place> {
+        let places = self.parts_of(at, span).map(|(part, within)| Place {
+            channel: Arc::clone(&part.channel),
+            span: part.place(&within),
+            within,
+        });
+        places.collect()
     }
 
-    pub(crate) fn part(&self, at: &str, span: &Range<usize>) -> Option<(&Part, Range<usize>)> {
-        let part = self.parts.iter().find(|part| &*part.at == at)?;
-        let place = part.span.start + span.start..part.span.start + span.end;
-        let passage = self.passages.iter().find(|passage| &*passage.origin.at == at)?;
-        passage.text.get(span.clone())?;
-        Some((part, place))
+    /// The parts of the passage at `at` that `span` lies in, each with the bytes of the passage.
+    pub(crate) fn parts_of(
+        &self,
+        at: &str,
+        span: &Range<usize>,
+    ) -> impl Iterator<Item = (&Part, Range<usize>)> {
+        let passage = self.passages.iter().find(|passage| &*passage.origin.at == at);
+        let is_there = passage.is_some_and(|passage| passage.text.get(span.clone()).is_some());
+        let own = self.parts.iter().filter(move |part| is_there && &*part.at == at);
+        own.filter_map(move |part| {
+            let within = span.start.max(part.within.start)..span.end.min(part.within.end);
+            (!within.is_empty()).then_some((part, within))
+        })
+    }
+}
+
+impl Part {
+    /// Where `within`, bytes of the passage, stand in the text.
+    pub(crate) const fn place(&self, within: &Range<usize>) -> Range<usize> {
+        let from = self.start + (within.start - self.within.start);
+        from..from + (within.end - within.start)
     }
 }

@@ -11,6 +11,7 @@ use proxy_dialects::{
 };
 
 use crate::examination::{Examination, Part};
+use crate::flow::Flow;
 use crate::lane::{Held, Lane};
 use crate::settings::{BACKLOG, Mode, Settings};
 use crate::sse::{SseDecoder, SseError};
@@ -57,6 +58,8 @@ pub struct StreamGuard {
     transcript: Transcript,
     texts: Vec<Text>,
     known: BTreeMap<Channel, usize>,
+    /// Texts that clients show as one, by choice and kind.
+    flows: BTreeMap<(u64, String), Flow>,
     /// By choice; what belongs to none (the usage chunk) waits for the end.
     lanes: BTreeMap<Option<u64>, Lane>,
     chunks: u64,
@@ -87,6 +90,7 @@ impl StreamGuard {
             transcript: Transcript::new(),
             texts: Vec::new(),
             known: BTreeMap::new(),
+            flows: BTreeMap::new(),
             lanes: BTreeMap::new(),
             chunks: 0,
             held: 0,
@@ -185,12 +189,11 @@ impl StreamGuard {
         if self.asking || !self.texts.iter().any(|text| self.is_due(text, now)) {
             return None;
         }
-        let (passages, parts) = (Vec::new(), Vec::new());
-        let mut examination = Examination { passages, parts, asked: now, oldest: now };
+        let mut examination = Examination { asked: now, oldest: now, ..Examination::empty() };
         for (number, text) in self.texts.iter().enumerate() {
             if self.is_due(text, now) || text.joins() {
                 examination.oldest = examination.oldest.min(text.waits_since().unwrap_or(now));
-                add(&mut examination, number, text);
+                self.add(&mut examination, number, text);
             }
         }
         self.asking = true;
@@ -231,18 +234,27 @@ impl StreamGuard {
     ) -> Result<(), StreamError> {
         let mut spans: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
         for (at, span) in cuts {
-            let (part, place) = examination.part(at, span).ok_or(StreamError::Redaction)?;
-            let held = self.texts.get(part.text).filter(|text| !text.has_left(&place));
-            held.ok_or(StreamError::Redaction)?;
-            spans.entry(part.text).or_default().push(place);
+            let mut stands = false;
+            for (part, within) in examination.parts_of(at, span) {
+                let place = part.place(&within);
+                let held = self.texts.get(part.text).filter(|text| !text.has_left(&place));
+                held.ok_or(StreamError::Redaction)?;
+                spans.entry(part.text).or_default().push(place);
+                stands = true;
+            }
+            if !stands {
+                return Err(StreamError::Redaction);
+            }
         }
-        let Examination { parts, asked, .. } = examination;
+        for (number, cuts) in spans {
+            self.texts.get_mut(number).into_iter().for_each(|text| text.cut(&cuts));
+        }
+        let Examination { readings, asked, .. } = examination;
         for (number, text) in self.texts.iter_mut().enumerate() {
-            let own = || parts.iter().filter(|part| part.text == number);
-            let Some(to) = own().map(|part| part.span.end).max() else { continue };
-            let whole = own().any(|part| part.span.start == 0);
-            let cuts = spans.remove(&number).unwrap_or_default();
-            text.judged(to, whole, (&cuts, asked));
+            let own = || readings.iter().filter(|(read, _)| *read == number).map(|(_, span)| span);
+            let Some(to) = own().map(|span| span.end).max() else { continue };
+            let whole = own().any(|span| span.start == 0);
+            text.judged(to, whole, asked);
         }
         self.asking = false;
         self.judged = true;
@@ -291,7 +303,9 @@ impl StreamGuard {
     /// How much of each channel has left: its pointer and bytes, those included that were cut out.
     pub fn released(&self) -> impl Iterator<Item = (String, u64)> {
         let released = |text: &Text| (text.channel.pointer.to_string(), text.released() as u64);
-        self.texts.iter().map(released)
+        let is_joined = |number: &usize| self.flow_of(*number).is_some();
+        let own = self.texts.iter().enumerate().filter(move |(number, _)| !is_joined(number));
+        own.map(move |(_, text)| released(text))
     }
 
     /// Ends the answer: the data of the events that take the place of all that has not left. For every choice that
@@ -342,9 +356,9 @@ impl StreamGuard {
         if lane.finished && !deltas.is_empty() {
             return Err(StreamError::AfterEnd);
         }
-        let mut pieces = Vec::with_capacity(deltas.len());
+        let (mut pieces, mut joined) = (Vec::with_capacity(deltas.len()), Vec::new());
         for Delta { channel, text, .. } in deltas {
-            let number = self.text(channel, &mut lane);
+            let (number, flow) = self.text(channel, &mut lane);
             let said = self.texts.get(number).is_some_and(|own| own.received() > 0);
             if said && frame.repeats() {
                 // Of what is said again, nothing but what has left goes out.
@@ -352,9 +366,14 @@ impl StreamGuard {
                 continue;
             }
             let grown = self.texts.get_mut(number).map(|own| own.grow(&text, now));
-            for other in lane.texts.iter().filter(|other| **other != number) {
+            let is_other = |other: &&usize| **other != number && Some(**other) != flow;
+            for other in lane.texts.iter().filter(is_other) {
                 let other = self.texts.get_mut(*other);
                 other.into_iter().for_each(|other| other.wait_for(grown.unwrap_or_default()));
+            }
+            if let Some(flow) = flow {
+                self.texts.get_mut(flow).map(|flow| flow.grow(&text, now));
+                joined.push((flow, text.len()));
             }
             pieces.push((number, text.len()));
         }
@@ -370,7 +389,7 @@ impl StreamGuard {
             self.end_block(block);
         }
         self.held += size;
-        lane.frames.push_back(Held { number: self.chunks, frame, pieces, size });
+        lane.frames.push_back(Held { number: self.chunks, frame, pieces, joined, size });
         self.chunks += 1;
         self.lanes.insert(choice, lane);
         let finished = self.lanes.values().filter(|lane| lane.finished).count() as u64;
@@ -384,33 +403,68 @@ impl StreamGuard {
     fn end_block(&mut self, block: u64) {
         let inside = self.dialect.block(block);
         let own = |text: &&mut Text| text.channel.pointer.starts_with(&inside);
-        self.texts.iter_mut().filter(own).for_each(Text::end);
+        self.texts.iter_mut().filter(own).for_each(Text::close);
     }
 
-    /// The number of the text that `channel` is; a new one where it is new.
-    fn text(&mut self, channel: Channel, lane: &mut Lane) -> usize {
+    /// The number of the text that `channel` is, a new one where it is new; and that of the text that it is joined in.
+    fn text(&mut self, channel: Channel, lane: &mut Lane) -> (usize, Option<usize>) {
         let next = self.texts.len();
         let number = *self.known.entry(channel.clone()).or_insert(next);
         if number == next {
-            self.texts.push(Text::new(channel, self.settings));
+            self.texts.push(Text::new(channel.clone(), self.settings));
             lane.texts.push(number);
         }
-        number
-    }
-}
-
-/// Adds what is to be judged of `text`, the `number`th, to `examination`.
-fn add(examination: &mut Examination, number: usize, text: &Text) {
-    let channel = Arc::clone(&text.channel.pointer);
-    for (span, words) in text.readings() {
-        let at = match span.start {
-            0 => Arc::clone(&channel),
-            start => format!("{channel}#{start}..{}", span.end).into(),
-        };
-        examination.passages.push(text.channel.passage(words, Arc::clone(&at)));
-        if text.is_finished() && span.start == 0 {
-            examination.passages.extend(text.channel.unescaped(words));
+        let Some(kind) = channel.flow() else { return (number, None) };
+        let key = (channel.choice, kind);
+        let flow = self.flows.entry(key).or_insert_with_key(|(_, kind)| Flow::new(number, kind));
+        if flow.joined.is_none()
+            && flow.first != number
+            && let Some(first) = self.texts.get(flow.first)
+        {
+            let joined = self.texts.len();
+            flow.joined = Some(joined);
+            self.texts.push(Text::joined(
+                first,
+                Channel { pointer: Arc::clone(&flow.pointer), ..channel },
+            ));
+            lane.texts.push(joined);
+            lane.join(flow.first, joined);
         }
-        examination.parts.push(Part { text: number, span, at, channel: Arc::clone(&channel) });
+        let Some(joined) = flow.joined else { return (number, None) };
+        let at = |number: usize| self.texts.get(number).map_or(0, Text::received);
+        flow.goes_on(at(joined), number, at(number));
+        (number, Some(joined))
+    }
+
+    /// What the `number`th text is joined of, if it is.
+    fn flow_of(&self, number: usize) -> Option<&Flow> {
+        self.flows.values().find(|flow| flow.joined == Some(number))
+    }
+
+    /// Adds what is to be judged of `text`, the `number`th, to `examination`.
+    fn add(&self, examination: &mut Examination, number: usize, text: &Text) {
+        let flow = self.flow_of(number);
+        let channel = Arc::clone(&text.channel.pointer);
+        for (span, words) in text.readings() {
+            let at = match span.start {
+                0 => Arc::clone(&channel),
+                start => format!("{channel}#{start}..{}", span.end).into(),
+            };
+            examination.passages.push(text.channel.passage(words, Arc::clone(&at)));
+            if text.is_finished() && span.start == 0 {
+                examination.passages.extend(text.channel.unescaped(words));
+            }
+            examination.readings.push((number, span.clone()));
+            let pieces =
+                flow.map_or_else(|| vec![(number, span.clone(), 0)], |flow| flow.pieces(&span));
+            for (text, own, within) in pieces {
+                let Some(channel) = self.texts.get(text).map(|text| &text.channel.pointer) else {
+                    continue;
+                };
+                let within = within..within + own.len();
+                let (at, channel) = (Arc::clone(&at), Arc::clone(channel));
+                examination.parts.push(Part { at, within, text, start: own.start, channel });
+            }
+        }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Held {
     pub(crate) frame: Frame,
     /// For each text in it: which, and how many bytes of it.
     pub(crate) pieces: Vec<(usize, usize)>,
+    /// The same for the texts that these are joined in: they must be judged, too, before it leaves.
+    pub(crate) joined: Vec<(usize, usize)>,
     /// How many bytes of the stream it came in.
     pub(crate) size: usize,
 }
@@ -38,12 +40,22 @@ impl Lane {
     /// The number of the first chunk, if all of its text may leave.
     pub(crate) fn ready(&self, texts: &[Text]) -> Option<u64> {
         let first = self.frames.front()?;
-        let clear = first.pieces.iter().enumerate().all(|(place, &(text, length))| {
-            let earlier = first.pieces.iter().take(place).filter(|piece| piece.0 == text);
-            let before = earlier.map(|piece| piece.1).sum();
-            texts.get(text).is_some_and(|text| text.has_cleared(before, length))
-        });
-        clear.then_some(first.number)
+        let clear = |pieces: &[(usize, usize)]| {
+            pieces.iter().enumerate().all(|(place, &(text, length))| {
+                let earlier = pieces.iter().take(place).filter(|piece| piece.0 == text);
+                let before = earlier.map(|piece| piece.1).sum();
+                texts.get(text).is_some_and(|text| text.has_cleared(before, length))
+            })
+        };
+        (clear(&first.pieces) && clear(&first.joined)).then_some(first.number)
+    }
+
+    /// What is held of `text` is from now on judged as the text `joined` too.
+    pub(crate) fn join(&mut self, text: usize, joined: usize) {
+        for held in &mut self.frames {
+            let own = held.pieces.iter().filter(|piece| piece.0 == text);
+            held.joined.extend(own.map(|&(_, length)| (joined, length)));
+        }
     }
 
     /// How it stands when the answer is cut off here.
@@ -59,7 +71,7 @@ impl Lane {
         transcript: &mut Transcript,
     ) -> Option<Released> {
         self.ready(texts)?;
-        let Held { frame, pieces, size, .. } = self.frames.pop_front()?;
+        let Held { frame, pieces, joined, size, .. } = self.frames.pop_front()?;
         self.begun = true;
         self.over |= frame.ends_choice();
         self.blocks = match frame.block() {
@@ -67,6 +79,9 @@ impl Lane {
             Some(Block::Closes(_)) => (None, self.blocks.1),
             Some(Block::Answer { .. } | Block::Grows) | None => self.blocks,
         };
+        for (text, length) in joined {
+            texts.get_mut(text)?.take(length)?;
+        }
         let cleared = pieces.iter().map(|&(text, length)| texts.get_mut(text)?.take(length));
         let cleared: Option<Vec<_>> = cleared.collect();
         Some(Released { data: transcript.write(frame, cleared?), size })

@@ -14,11 +14,15 @@
 //! - A channel that `overlap` characters of other channels of its choice have followed (thoughts, when the answer has
 //!   begun) is taken as ended. Should it go on after all, what is found is still cut off; of a violation that spans the
 //!   interruption, the part before it has left.
+//! - Prose of one kind in several blocks or items (`/content/0/text`, `/content/2/text`) is judged block by block and, from
+//!   the second on, joined in the order in which it comes, as clients print it. The end of a block waits for what
+//!   follows it as the middle does.
 //! - Up to 64 KiB, a channel is also judged from its beginning on, whenever it has doubled and at its end: what a plain
 //!   answer would be blocked for, a streamed one is cut off for. Both cost a constant number of readings per character.
 
 mod event;
 mod examination;
+mod flow;
 mod guard;
 mod lane;
 mod redact;
@@ -27,7 +31,7 @@ mod sse;
 mod text;
 
 pub use event::keep_alive;
-pub use examination::Examination;
+pub use examination::{Examination, Place};
 pub use guard::{StreamError, StreamGuard};
 pub use redact::{REDACTED, redact};
 pub use settings::{Bounds, Mode, Settings};

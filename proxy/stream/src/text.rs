@@ -30,7 +30,7 @@ impl AsRef<str> for ClearedText {
 /// The text of one channel. Positions are bytes from the beginning of the channel.
 ///
 /// INVARIANT: `released <= may_leave() <= received()`, and `may_leave()` never goes back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub(crate) channel: Channel,
     settings: Settings,
@@ -80,6 +80,15 @@ impl Text {
         }
     }
 
+    /// A text that begins with all of `first` and goes on with what follows it elsewhere.
+    pub(crate) fn joined(first: &Self, channel: Channel) -> Self {
+        let mut joined = first.clone();
+        // What has left was cleared, if only as the end of its channel.
+        joined.cleared = joined.cleared.max(joined.released);
+        joined.tail = joined.count(joined.cleared.min(joined.examined)..joined.examined);
+        Self { channel, ended: false, finished: false, others: 0, ..joined }
+    }
+
     pub(crate) const fn received(&self) -> usize {
         self.start + self.kept.len()
     }
@@ -113,7 +122,13 @@ impl Text {
         }
     }
 
-    /// No more of it will come.
+    /// No more of it will come. A sentence may go on in another block, so its end does not leave yet.
+    pub(crate) const fn close(&mut self) {
+        self.finished = true;
+        self.ended |= self.at_end_only;
+    }
+
+    /// No more of it will come, and nothing that goes on with it.
     pub(crate) const fn end(&mut self) {
         self.ended = true;
         self.finished = true;
@@ -134,7 +149,7 @@ impl Text {
         if self.is_examined() {
             return None;
         }
-        if self.ended || (self.new >= window && !self.at_end_only) {
+        if self.ended || self.finished || (self.new >= window && !self.at_end_only) {
             return Some(Duration::ZERO);
         }
         let lets_go = mode == Mode::Follow || self.tail + self.new > overlap;
@@ -173,18 +188,14 @@ impl Text {
         readings.into_iter().filter_map(text).collect()
     }
 
-    /// A verdict that was asked for at `asked` covers everything up to `to`, and allows it without `cuts`, none of which
-    /// has left.
-    pub(crate) fn judged(
-        &mut self,
-        to: usize,
-        read_whole: bool,
-        (cuts, asked): (&[Range<usize>], Duration),
-    ) {
-        if !cuts.is_empty() {
-            self.cuts.extend_from_slice(cuts);
-            self.cuts = merged(&self.cuts);
-        }
+    /// It may leave only without `cuts`, none of which has left.
+    pub(crate) fn cut(&mut self, cuts: &[Range<usize>]) {
+        self.cuts.extend_from_slice(cuts);
+        self.cuts = merged(&self.cuts);
+    }
+
+    /// A verdict that was asked for at `asked` covers everything up to `to`, and allows it but for the cuts.
+    pub(crate) fn judged(&mut self, to: usize, read_whole: bool, asked: Duration) {
         self.examined = self.examined.max(to);
         if read_whole {
             self.read_whole = self.read_whole.max(to);

@@ -33,8 +33,6 @@ const SEPARATOR: u8 = 0xFF;
 const RAW: u8 = 0xF0;
 /// Exchanges after which the log is checked and begun anew.
 const EXCHANGES: u32 = 500;
-/// How long a client waits for more.
-const PATIENCE: Duration = Duration::from_millis(5);
 /// The parts of an answer in server-sent events begin with it.
 const DATA: &str = "data:";
 
@@ -47,8 +45,9 @@ pub struct Seen {
     pub received: usize,
 }
 
-/// The first byte chooses the format, the second how answers are cut; then come the request and the answer.
-pub fn check(bytes: &[u8]) -> Seen {
+/// The first byte chooses the format, the second how answers are cut; then come the request and the answer. The client
+/// waits for more with so much `patience`.
+pub fn check(bytes: &[u8], patience: Duration) -> Seen {
     let [choice, cut, rest @ ..] = bytes else { return Seen::default() };
     let split = rest.iter().position(|byte| *byte == SEPARATOR).unwrap_or(rest.len());
     let (asked, answer) = (&rest[..split], rest.get(split + 1..).unwrap_or_default());
@@ -64,7 +63,8 @@ pub fn check(bytes: &[u8]) -> Seen {
             cut: usize::from(*cut) + 1,
             read: Mutex::default(),
         });
-        let received = runtime.block_on(exchange(journal, Arc::clone(&model), asked.clone()));
+        let exchange = exchange(journal, Arc::clone(&model), (asked.clone(), patience));
+        let received = runtime.block_on(exchange);
         (std::mem::take(&mut *model.read.lock().unwrap()), received)
     });
     for body in &read {
@@ -178,7 +178,11 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u
 }
 
 /// Everything that the client gets to read.
-async fn exchange(journal: Arc<Journal>, model: Arc<Model>, asked: Vec<u8>) -> Vec<u8> {
+async fn exchange(
+    journal: Arc<Journal>,
+    model: Arc<Model>,
+    (asked, patience): (Vec<u8>, Duration),
+) -> Vec<u8> {
     let gate = gate(journal, model);
     let (mut client, server) = duplex(1 << 20);
     let served = async move { Http::default().serve(server, gate, None, None).await };
@@ -186,7 +190,7 @@ async fn exchange(journal: Arc<Journal>, model: Arc<Model>, asked: Vec<u8>) -> V
         let _refused = client.write_all(&asked).await;
         let mut received = Vec::new();
         // Who leaves at once is not answered; and a request that was cut off may never end.
-        while let Ok(Ok(1..)) = timeout(PATIENCE, client.read_buf(&mut received)).await {}
+        while let Ok(Ok(1..)) = timeout(patience, client.read_buf(&mut received)).await {}
         let _gone = client.shutdown().await;
         let _broken = client.read_to_end(&mut received).await;
         received
@@ -264,8 +268,14 @@ fn says(bytes: &[u8], trigger: &str) -> bool {
     places.values().any(|said| said.contains(trigger))
 }
 
-/// What `value` says, by place.
+/// What `value` says, by place; events of two kinds and choices of two numbers say two things.
 fn collect(value: &serde_json::Value, place: String, places: &mut BTreeMap<String, String>) {
+    let own = |name: &str| value.get(name).map(ToString::to_string).unwrap_or_default();
+    let place = match place.rsplit_once('/') {
+        None => own("type"),
+        Some((list, _)) if list.ends_with("/choices") => format!("{list}/{}", own("index")),
+        Some(_) => place,
+    };
     match value {
         serde_json::Value::String(text) => places.entry(place).or_default().push_str(text),
         serde_json::Value::Array(items) => {

@@ -230,7 +230,7 @@ where
     fn decide(&mut self, examination: Examination, mut ruled: Ruled) -> Result<(), Stopped> {
         self.asker.ask_more(&mut ruled);
         let (policy, passages) = (&self.asker.policy, examination.passages());
-        let stands = |at: &str, span: &_| examination.place(at, span);
+        let stands = |at: &str, span: &_| examination.places(at, span);
         self.asker.entry.keep(|texts| texts.stream(policy, passages, &ruled.hidden, stands));
         if self.asker.seen_in_request().is_some() {
             self.seen.add(&ruled);

@@ -145,9 +145,10 @@ pub(super) fn place(ruling: &mut Ruling, examination: &Examination) {
         let (Ok(start), Ok(end)) = (usize::try_from(span.start), usize::try_from(span.end)) else {
             continue;
         };
-        if let Some((at, place)) = examination.place(&span.at, &(start..end)) {
-            span.at = at.to_string().into();
-            (span.start, span.end) = (place.start as u64, place.end as u64);
+        // Of what goes on in another block, the beginning.
+        if let Some(place) = examination.places(&span.at, &(start..end)).into_iter().next() {
+            span.at = place.channel.to_string().into();
+            (span.start, span.end) = (place.span.start as u64, place.span.end as u64);
         }
     }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use policies::{Policy, TextRetention};
 use proxy_audit::limits::TEXT_BYTES;
 use proxy_audit::{Examined, Keep, Kept, Masked};
+use proxy_stream::Place;
 use uuid::Uuid;
 
 /// Whose texts.
@@ -85,30 +86,34 @@ impl Texts {
         }
     }
 
-    /// Adds a window of a streamed answer. `place` says where a stretch of a passage lies in the whole.
+    /// Adds a window of a streamed answer. `places` says where a stretch of a passage stands in the whole.
     pub(crate) fn stream(
         &mut self,
         policy: &Policy,
         passages: &[Passage],
         hidden: &Hidden,
-        place: impl Fn(&str, &Range<usize>) -> Option<(Arc<str>, Range<usize>)>,
+        places: impl Fn(&str, &Range<usize>) -> Vec<Place>,
     ) {
         self.keep = Some(kept_by(policy));
         let mut loose = Vec::new();
         for (index, passage) in passages.iter().enumerate() {
-            match place(&passage.origin.at, &(0..passage.text.len())) {
-                Some((at, span)) => {
-                    self.streamed(at, passage.origin.role).grow(&passage.text, span)
-                }
-                None => loose.push((index, passage)),
+            let places = places(&passage.origin.at, &(0..passage.text.len()));
+            if places.is_empty() {
+                loose.push((index, passage));
+            }
+            for Place { channel, within, span } in places {
+                let text = passage.text.get(within).unwrap_or_default();
+                self.streamed(channel, passage.origin.role).grow(text, span);
             }
         }
         for (index, span, category) in &hidden.stretches {
             let Some(passage) = passages.get(*index) else { continue };
-            if let Some((at, span)) = place(&passage.origin.at, span) {
-                self.streamed(at, passage.origin.role).mask(stretch(span, *category));
-            } else if let Some(base) = base(&passage.origin.at) {
+            let places = places(&passage.origin.at, span);
+            if let (true, Some(base)) = (places.is_empty(), base(&passage.origin.at)) {
                 self.streamed(base.into(), passage.origin.role).why = Some(SPREAD);
+            }
+            for Place { channel, span, .. } in places {
+                self.streamed(channel, passage.origin.role).mask(stretch(span, *category));
             }
         }
         if let Some(why) = hidden.blind {

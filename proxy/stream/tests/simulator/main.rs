@@ -15,6 +15,7 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "nobody else uses it")]
 
+mod blocks;
 mod ledger;
 mod plan;
 mod random;

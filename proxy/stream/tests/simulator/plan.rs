@@ -55,6 +55,15 @@ pub fn violations(text: &str, (open, close): (char, char)) -> Vec<Range<usize>> 
 pub const BLOCKS: (char, char) = ('[', ']');
 pub const CUT_OUT: (char, char) = ('{', '}');
 
+/// Mostly the one that holds.
+pub fn modes(random: &mut Random) -> Mode {
+    match random.below(10) {
+        0 => Mode::Whole,
+        1 => Mode::Follow,
+        _ => Mode::Hold,
+    }
+}
+
 /// One piece of one text on its way.
 struct Piece {
     name: Name,
@@ -64,11 +73,7 @@ struct Piece {
 impl Plan {
     pub fn new(random: &mut Random) -> Self {
         let settings = Settings {
-            mode: match random.below(10) {
-                0 => Mode::Whole,
-                1 => Mode::Follow,
-                _ => Mode::Hold,
-            },
+            mode: modes(random),
             window: 1 + random.below(40),
             overlap: random.below(40),
             max_wait: Duration::from_millis(random.below(50) as u64),
@@ -221,7 +226,7 @@ fn texts(random: &mut Random, choice: u64, longest: usize) -> Vec<Vec<Piece>> {
 }
 
 /// Some harmless letters, sometimes with something bad of at most `longest` characters, at any place.
-fn text(random: &mut Random, longest: usize) -> String {
+pub fn text(random: &mut Random, longest: usize) -> String {
     let most = if random.chance(20) { 400 } else { 60 };
     let length = random.below(most);
     let mut text: Vec<String> = (0..length).map(|_| random.pick(LETTERS).to_owned()).collect();
