@@ -4,9 +4,9 @@ use proxy_audit::Outcome;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Guard, POLICY, Script, Upstream, chat, completion, embedding, message, message_sse,
-    message_with_tool_sse, policy_with, post_to, responded, responded_sse, responded_with_tool_sse,
-    sse, text_completion, text_sse,
+    Guard, POLICY, Script, Upstream, chat, completion, embedding, message, message_blocks_sse,
+    message_sse, message_with_tool_sse, policy_with, post_to, responded, responded_parts_sse,
+    responded_sse, responded_with_tool_sse, sse, text_completion, text_sse,
 };
 
 /// One wire format: a request that says something, an answer that says something, and where to look.
@@ -174,6 +174,36 @@ async fn streams_are_released_and_cut_off_in_every_format() {
             // A text that has begun has no place for a refusal where the format has no field for one.
             assert!(said.contains("Not that.") || format.path == "/v1/completions", "{case}");
             assert_eq!(guard.closed().pop().unwrap().outcome, Outcome::Blocked);
+        }
+    }
+}
+
+/// Clients print the blocks of an answer one after the other.
+#[tokio::test]
+async fn what_goes_on_in_the_next_block_is_one_text() {
+    let streams: [fn(&[&str]) -> String; 2] = [message_blocks_sse, |texts| {
+        let parts: Vec<&[&str]> = texts.chunks(1).collect();
+        responded_parts_sse(&parts)
+    }];
+    for (format, stream) in FORMATS[2..].iter().zip(streams) {
+        let upstream = Upstream::start(Script::say("")).await;
+        let guard = Guard::start(&upstream.url());
+        let mut ask = (format.ask)("hello");
+        ask["stream"] = json!(true);
+        for (texts, said, outcome) in [
+            (&["It is ", "well."][..], "It is well.", Outcome::Allowed),
+            (&["Is PORTCULLIS-", "TEST-S9 ", "bad?"], "", Outcome::Blocked),
+            (&["Hush: PORTCULLIS", "-TEST", "-SECRET", "!"], "Hush: !", Outcome::Redacted),
+        ] {
+            upstream.play(Script::slow_sse(&stream(texts)));
+            let reply = post_to(guard.address, format.path, &ask).await;
+            let case = format!("{} {texts:?} {}", format.path, reply.body);
+            let (read, _) = format.joined(&reply.body);
+            let closed = guard.closed().pop().unwrap();
+            assert_eq!(closed.outcome, outcome, "{case}");
+            let read = read.replace("[REDACTED]", "");
+            assert!(outcome == Outcome::Blocked || read == said, "{case}");
+            assert!(!read.contains("TEST") && !reply.body.contains("PORTCULLIS"), "{case}");
         }
     }
 }

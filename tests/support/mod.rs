@@ -11,6 +11,7 @@ pub use client::{Reading, Reply, chat, get_events, leave, post, post_to, raw, ra
 pub use guard::Guard;
 pub use policy::{POLICY, policy_with};
 pub use upstream::{
-    Script, Upstream, completion, embedding, message, message_sse, message_with_tool_sse,
-    responded, responded_sse, responded_with_tool_sse, sse, text_completion, text_sse,
+    Script, Upstream, completion, embedding, message, message_blocks_sse, message_sse,
+    message_with_tool_sse, responded, responded_parts_sse, responded_sse, responded_with_tool_sse,
+    sse, text_completion, text_sse,
 };

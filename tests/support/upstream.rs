@@ -112,6 +112,25 @@ pub fn message_sse(pieces: &[&str]) -> String {
     message_events(&text, deltas)
 }
 
+/// A streamed message that says each of `texts` in a block of its own.
+pub fn message_blocks_sse(texts: &[&str]) -> String {
+    let whole = message_sse(&[]);
+    let (start, end) = whole.split_once("event: content_block_start").unwrap();
+    let (_, end) = end.split_once("event: message_delta").unwrap();
+    let block = |(index, text): (usize, &&str)| {
+        let events = [
+            json!({ "type": "content_block_start", "index": index, "content_block": { "type": "text", "text": "" } }),
+            json!({ "type": "content_block_delta", "index": index, "delta": { "type": "text_delta", "text": text } }),
+            json!({ "type": "content_block_stop", "index": index }),
+        ];
+        events
+            .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
+            .concat()
+    };
+    let blocks: String = texts.iter().enumerate().map(block).collect();
+    format!("{start}{blocks}event: message_delta{end}")
+}
+
 /// A streamed message that asks a tool about the weather in `city`.
 pub fn message_with_tool_sse(city: &str) -> String {
     let call = json!({ "type": "tool_use", "id": "toolu_1", "name": "weather", "input": {} });
@@ -191,25 +210,32 @@ fn output_text(text: &str) -> Value {
 
 /// The same as a stream, piece by piece.
 pub fn responded_sse(pieces: &[&str]) -> String {
-    let text = output_text(&pieces.concat());
-    let place = |event: Value| {
-        let mut event = event;
-        event["item_id"] = json!("msg_1");
-        event["content_index"] = json!(0);
-        event
-    };
-    let mut events = vec![place(json!({ "type": "response.content_part.added",
-        "part": { "type": "output_text", "text": "", "annotations": [] } }))];
-    events.extend(pieces.iter().map(|piece| {
-        place(json!({ "type": "response.output_text.delta", "delta": piece, "logprobs": text["logprobs"] }))
-    }));
-    events.extend([
-        place(json!({ "type": "response.output_text.annotation.added", "annotation": text["annotations"][0] })),
-        place(json!({ "type": "response.output_text.done", "text": text["text"], "logprobs": [] })),
-        place(json!({ "type": "response.content_part.done", "part": text })),
-    ]);
+    responded_parts_sse(&[pieces])
+}
+
+/// The same with several parts, each of which says its pieces.
+pub fn responded_parts_sse(parts: &[&[&str]]) -> String {
+    let mut events = Vec::new();
+    let texts: Vec<Value> = parts.iter().map(|pieces| output_text(&pieces.concat())).collect();
+    for (index, (pieces, text)) in parts.iter().zip(&texts).enumerate() {
+        let place = |mut event: Value| {
+            event["item_id"] = json!("msg_1");
+            event["content_index"] = json!(index);
+            event
+        };
+        events.push(place(json!({ "type": "response.content_part.added",
+            "part": { "type": "output_text", "text": "", "annotations": [] } })));
+        events.extend(pieces.iter().map(|piece| {
+            place(json!({ "type": "response.output_text.delta", "delta": piece, "logprobs": text["logprobs"] }))
+        }));
+        events.extend([
+            place(json!({ "type": "response.output_text.annotation.added", "annotation": text["annotations"][0] })),
+            place(json!({ "type": "response.output_text.done", "text": text["text"], "logprobs": [] })),
+            place(json!({ "type": "response.content_part.done", "part": text })),
+        ]);
+    }
     let (begun, over) =
-        (said_item("in_progress", &json!([])), said_item("completed", &json!([text])));
+        (said_item("in_progress", &json!([])), said_item("completed", &json!(texts)));
     response_events(&begun, events, &over)
 }
 
