@@ -204,6 +204,28 @@ async fn what_goes_on_in_the_next_block_is_one_text() {
             let read = read.replace("[REDACTED]", "");
             assert!(outcome == Outcome::Blocked || read == said, "{case}");
             assert!(!read.contains("TEST") && !reply.body.contains("PORTCULLIS"), "{case}");
+
+            // So it is where nothing is streamed, also with thoughts between.
+            let mut answer = (format.answer)("");
+            let texts: Vec<Value> = texts.iter().map(|text| json!(text)).collect();
+            if format.path == "/v1/messages" {
+                let block = |text: &Value| json!([{ "type": "thinking", "thinking": "hm", "signature": "" }, { "type": "text", "text": text }]);
+                let blocks = texts.iter().flat_map(|text| block(text).as_array().unwrap().clone());
+                answer["content"] = blocks.collect();
+            } else {
+                let item = answer["output"][0].clone();
+                let with = |text: &Value| {
+                    let mut item = item.clone();
+                    item["content"][0]["text"] = text.clone();
+                    item
+                };
+                answer["output"] = texts.iter().map(with).collect();
+            }
+            upstream.play(Script::json(&answer));
+            let reply = post_to(guard.address, format.path, &(format.ask)("hello")).await;
+            let case = format!("{} {texts:?} {}", format.path, reply.body);
+            assert_eq!(guard.closed().pop().unwrap().outcome, outcome, "{case}");
+            assert!(!reply.body.contains("PORTCULLIS") && !reply.body.contains("TEST"), "{case}");
         }
     }
 }

@@ -147,6 +147,15 @@ async fn what_can_be_cut_out_is_cut_out_and_the_rest_goes_on() {
     let sent = upstream.last_body();
     assert_eq!(sent["messages"][0]["content"], "é key [REDACTED], again [REDACTED].");
 
+    // So it is from parts that go on in each other, which are read together too.
+    let part = |text: &str| json!({ "type": "text", "text": text });
+    let parts = ["a PORTCULLIS-TEST-SECRET", "b PORTCULLIS-TEST", "-SECRET c"].map(part);
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": parts }] });
+    let reply = post(guard.address, &[], body.to_string().as_bytes()).await;
+    assert_eq!((reply.status, reply.headers["x-guard-decision"].as_str()), (200, "redact"));
+    let sent = upstream.last_body()["messages"][0]["content"].clone();
+    assert_eq!(sent, json!([part("a [REDACTED]"), part("b [REDACTED]"), part("[REDACTED] c")]));
+
     // Escaped, it has no place in the text as it stands: what cannot be cut out is blocked.
     let arguments = r#"{"a":"PORTCULLIS\u002dTEST-SECRET"}"#;
     let body = json!({ "model": "m", "messages": [{ "role": "assistant", "tool_calls": [

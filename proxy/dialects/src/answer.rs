@@ -3,6 +3,7 @@
 use classifiers_core::{Direction, Passage, Role};
 
 use crate::dialect::Dialect;
+use crate::joined::join_flows;
 use crate::json::set;
 use crate::moderation::sides;
 use crate::read::{Unknown, read};
@@ -26,7 +27,8 @@ impl Dialect {
     pub fn read_answer(self, body: &[u8]) -> Result<Answer, ReadError> {
         let mut document = Json::parse(body)?;
         let voice = Voice { role: Role::Assistant, direction: Direction::Output };
-        let passages = read(&mut document, self.0.answer, voice, Unknown::Drop)?;
+        let mut passages = read(&mut document, self.0.answer, voice, Unknown::Drop)?;
+        join_flows(&mut passages);
         Ok(Answer { dialect: self, document, passages })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use classifiers_core::{Direction, Passage, Role};
 
+use crate::joined::{flow, is_prose};
 use crate::json::set;
 use crate::read::{Unknown, read};
 use crate::table::{Field, Voice};
@@ -29,17 +30,14 @@ impl Channel {
     /// to a person. A name, an id or a tool's arguments mean something only as a whole.
     #[must_use]
     pub fn is_prose(&self) -> bool {
-        let prose = ["content", "refusal", "reasoning", "reasoning_content", "text", "thinking"];
-        self.direction == Direction::Output && prose.contains(&self.field())
+        is_prose(&self.pointer, self.direction)
     }
 
     /// What clients show one after the other as one text: prose of the same kind, in whatever block or item of the answer
     /// it comes, such as `/content/text`. None where it is no prose.
     #[must_use]
     pub fn flow(&self) -> Option<String> {
-        let is_index = |step: &&str| !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
-        let steps = self.pointer.split('/').filter(|step| !is_index(step));
-        self.is_prose().then(|| steps.collect::<Vec<_>>().join("/"))
+        flow(&self.pointer, self.direction)
     }
 
     /// The stretch `text` of this channel as a passage; `at` says where it came from.

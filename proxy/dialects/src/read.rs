@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use classifiers_core::Passage;
 
+use crate::joined::{JOINED, LINES};
 use crate::pointer::{Step, child};
 use crate::table::{Field, Shape, Voice};
 use crate::{Json, ReadError};
@@ -195,10 +196,11 @@ impl Reader {
         let texts: Vec<&str> =
             self.passages.iter().skip(before).map(|passage| &*passage.text).collect();
         if texts.len() > 1 {
-            let joined: [Arc<str>; 2] = [texts.join("\n").into(), texts.concat().into()];
-            self.at(Step::Note("#joined"), |reader| {
-                joined.iter().for_each(|text| reader.examine(text, voice));
-            });
+            let joined: [(_, Arc<str>); 2] =
+                [(LINES, texts.join("\n").into()), (JOINED, texts.concat().into())];
+            for (note, text) in joined {
+                self.at(Step::Note(note), |reader| reader.examine(&text, voice));
+            }
         }
         Ok(())
     }

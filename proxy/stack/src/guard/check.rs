@@ -97,7 +97,7 @@ fn say(inquired: &mut Inquired, mut ruled: Ruled, tally: &mut Tally) -> Judged {
 
 /// Cuts out what the decision says; `false` if any of it cannot be cut out.
 fn cut(inquiry: &mut Inquiry, ruled: &Ruled) -> bool {
-    ruled.redactions().iter().all(|(at, spans)| {
+    ruled.redactions(inquiry.passages()).iter().all(|(at, spans)| {
         redacted(inquiry.passages(), at, spans).is_some_and(|text| inquiry.replace(at, &text))
     })
 }

@@ -135,7 +135,7 @@ impl Subject {
 
 /// Cuts out what the decision says; `false` if any of it cannot be cut out.
 fn redact(asked: &mut Asked, ruled: &Ruled) -> bool {
-    ruled.redactions().iter().all(|(at, spans)| {
+    ruled.redactions(asked.request.passages()).iter().all(|(at, spans)| {
         redacted(asked.request.passages(), at, spans)
             .is_some_and(|text| asked.request.replace(at, &text))
     })

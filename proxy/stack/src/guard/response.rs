@@ -215,7 +215,7 @@ where
 }
 
 fn redact(answer: &mut Answer, ruled: &Ruled) -> bool {
-    ruled.redactions().iter().all(|(at, spans)| {
+    ruled.redactions(answer.passages()).iter().all(|(at, spans)| {
         redacted(answer.passages(), at, spans).is_some_and(|text| answer.replace(at, &text))
     })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use classifiers_core::Passage;
 use policies::{Action, Because, Decision, Evidence, Policy, decide};
 use proxy_audit::{Outcome, Ruling, Text, Verdict};
-use proxy_dialects::Found;
+use proxy_dialects::{Found, joins};
 
 use super::panel::{Judgement, Keep};
 use super::{Panel, language};
@@ -77,13 +77,14 @@ impl Ruled {
         found.collect()
     }
 
-    /// The texts to be changed: pointer, and what is to be cut out there.
-    pub(super) fn redactions(&self) -> Vec<(Arc<str>, Vec<Range<usize>>)> {
+    /// Which of `passages` are to be changed: pointer, and what is to be cut out there.
+    pub(super) fn redactions(&self, passages: &[Passage]) -> Vec<(Arc<str>, Vec<Range<usize>>)> {
         let mut places: Vec<(Arc<str>, Vec<Range<usize>>)> = Vec::new();
-        for redaction in &self.decision.redactions {
-            match places.iter_mut().find(|(at, _)| *at == redaction.at) {
-                Some((_, spans)) => spans.push(redaction.span.clone()),
-                None => places.push((Arc::clone(&redaction.at), vec![redaction.span.clone()])),
+        let cuts = self.decision.redactions.iter();
+        for (at, span) in cuts.flat_map(|cut| stands(passages, &cut.at, cut.span.clone())) {
+            match places.iter_mut().find(|(known, _)| *known == at) {
+                Some((_, spans)) => spans.push(span),
+                None => places.push((at, vec![span])),
             }
         }
         places
@@ -124,6 +125,24 @@ impl Ruled {
 pub(super) fn redacted(passages: &[Passage], at: &str, spans: &[Range<usize>]) -> Option<String> {
     let passage = passages.iter().find(|passage| &*passage.origin.at == at)?;
     proxy_stream::redact(&passage.text, spans)
+}
+
+/// Where `span` of the passage at `at` stands: in the texts that it joins, if it is no text of its own.
+fn stands(
+    passages: &[Passage],
+    at: &Arc<str>,
+    span: Range<usize>,
+) -> Vec<(Arc<str>, Range<usize>)> {
+    let index = passages.iter().position(|passage| passage.origin.at == *at);
+    let Some(parts) = index.and_then(|index| joins(passages, index)) else {
+        return vec![(Arc::clone(at), span)];
+    };
+    let places = parts.into_iter().filter_map(|(number, place)| {
+        let (from, to) = (span.start.max(place.start), span.end.min(place.end));
+        let own = from.checked_sub(place.start)?..to.checked_sub(place.start)?;
+        Some(stands(passages, &passages.get(number).filter(|_| from < to)?.origin.at, own))
+    });
+    places.flatten().collect()
 }
 
 /// What a reason is called in records. Most are words of the program.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use policies::{Policy, TextRetention};
 use proxy_audit::limits::TEXT_BYTES;
 use proxy_audit::{Examined, Keep, Kept, Masked};
+use proxy_dialects::joins;
 use proxy_stream::Place;
 use uuid::Uuid;
 
@@ -72,14 +73,16 @@ impl Texts {
             if let Some(kept) = kept.get_mut(*index) {
                 kept.masked.push(stretch(span.clone(), *category));
             }
-            if let Some(base) = base(&passage.origin.at) {
+            if joins(passages, *index).is_some() {
+                mask_parts(&mut kept, (passages, *index), span, *category);
+            } else if let Some(base) = base(&passage.origin.at) {
                 let secret = passage.text.get(span.clone()).unwrap_or_default();
                 mask_originals(&mut kept, base, secret, *category);
             }
         }
-        let shown = passages.iter().zip(kept).enumerate();
-        let shown = shown.filter(|(index, (passage, _))| !is_joined(passage, passages, *index));
-        let shown = shown.map(|(_, (_, kept))| kept);
+        let shown = kept.into_iter().enumerate();
+        let shown = shown.filter(|(index, _)| joins(passages, *index).is_none());
+        let shown = shown.map(|(_, kept)| kept);
         match side {
             Side::Request => self.input.extend(shown),
             Side::Answer => self.output.extend(shown),
@@ -210,7 +213,27 @@ fn stretch(span: Range<usize>, category: Category) -> Masked {
 
 /// The pointer of the text that a passage was made from that is not in the document as it stands.
 fn base(at: &str) -> Option<&str> {
-    at.strip_suffix("#joined").or_else(|| at.strip_suffix("#unescaped"))
+    ["#joined", "#lines", "#unescaped"].into_iter().find_map(|note| at.strip_suffix(note))
+}
+
+/// Masks `span` of the passage at `index` in all the texts that it joins.
+fn mask_parts(
+    kept: &mut [Kept],
+    (passages, index): (&[Passage], usize),
+    span: &Range<usize>,
+    category: Category,
+) {
+    for (number, place) in joins(passages, index).into_iter().flatten() {
+        let (from, to) = (span.start.max(place.start), span.end.min(place.end));
+        if from >= to {
+            continue;
+        }
+        let own = from - place.start..to - place.start;
+        mask_parts(kept, (passages, number), &own, category);
+        if let Some(kept) = kept.get_mut(number) {
+            kept.masked.push(stretch(own, category));
+        }
+    }
 }
 
 /// Masks `secret`, which was found in a reading of the texts at `base`, wherever it stands in them. If it stands in none
@@ -232,23 +255,4 @@ fn mask_originals(kept: &mut [Kept], base: &str, secret: &str, category: Categor
 
 fn is_under(at: &str, base: &str) -> bool {
     at.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Whether a passage only says again what those before it say, put together. By its text, not by its pointer alone: part
-/// of a pointer may be a name of the caller's choice.
-fn is_joined(passage: &Passage, passages: &[Passage], index: usize) -> bool {
-    let Some(base) = passage.origin.at.strip_suffix("#joined") else { return false };
-    let before = passages.iter().take(index);
-    let parts = || before.clone().filter(|part| is_under(&part.origin.at, base));
-    ["\n", ""].iter().any(|between| {
-        let mut rest = &*passage.text;
-        let mut parts = parts().peekable();
-        parts.peek().is_some()
-            && parts.enumerate().all(|(number, part)| {
-                let joint = if number > 0 { *between } else { "" };
-                let stripped = rest.strip_prefix(joint).and_then(|r| r.strip_prefix(&*part.text));
-                stripped.map(|after| rest = after).is_some()
-            })
-            && rest.is_empty()
-    })
 }
