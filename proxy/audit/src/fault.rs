@@ -103,6 +103,12 @@ pub enum Problem {
     /// There is no checkpoint at the end of a complete segment, or where one was noted elsewhere.
     #[error("a signed checkpoint must stand here")]
     Unsigned,
+    /// No checkpoint covers the record, which is dated later than one must have been written.
+    #[error(
+        "nothing signed covers this record, and a checkpoint is written every second: \
+         it is forged, or its checkpoints were removed"
+    )]
+    Uncovered,
     /// A record is another than was noted elsewhere.
     #[error("another record was noted elsewhere: {noted}. The log was written anew")]
     NotAsNoted {

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Instant;
+
+use jiff::Timestamp;
 
 use crate::anchor;
 use crate::disk::{Disk, RealDisk};
@@ -109,7 +110,7 @@ impl Journal {
             tree: recovered.scan.signatures.tree.clone(),
             segment: recovered.first,
             unsigned: 0,
-            signed: Instant::now(),
+            signed: Timestamp::now(),
             anchors,
             anchored: None,
         };

@@ -17,10 +17,12 @@
 //!   hash of the line before, so every line vouches for the whole log up to itself. The first
 //!   record's `prev` is [`Digest::GENESIS`].
 //! - Kinds are `started`, `opened`, `released`, `examined`, `closed`, `abandoned` and `sealed`, and what people did:
-//!   `reviewed`, `revealed` and `acted`. Every segment begins with a
-//!   `started` record that names the requests still open, so a restart reads one segment, however
-//!   long the log. A reader passes over fields and kinds that it does not know; later versions may
-//!   add both without a new `v`.
+//!   `reviewed`, `revealed` and `acted`. A `checkpoint` signs all before it: behind every start, every second, and at
+//!   the end of each segment and of the journal. No record is dated more than five seconds after the last one before
+//!   it but by a start (`started`, `abandoned`).
+//! - Every segment begins with a `started` record that names the requests still open, so a restart reads one segment,
+//!   however long the log. A reader passes over fields and kinds that it does not know; later versions may add both
+//!   without a new `v`. Every kind has a `time`.
 //!
 //! # Promises
 //! - [`Receipt::written`]: the record survives the death of this process.
@@ -33,10 +35,10 @@
 //!   moved aside, into a file of its own beside the segment.
 //!
 //! # Limits
-//! - The chain shows every change to a record that has a successor, and every change inside the last
-//!   one. It cannot show that whole records were removed from the very end, or that somebody wrote
-//!   the entire log anew: for that, note the head hash that [`verify`] reports somewhere else. A
-//!   journal that was closed in order ends in a `sealed` record, so there the end is visible too.
+//! - The chain shows every change to a record that has a successor, and every change inside the last one; the key,
+//!   noted elsewhere, that somebody else wrote the log or a part of it. Neither can show that whole records were removed
+//!   from the very end: for that, note checkpoints somewhere else. A journal that was closed in order ends in a `sealed`
+//!   record, so there the end is visible too.
 //! - A power cut may leave any part of what was not yet synced, provided that appended bytes reach
 //!   the disk in order (ext4 in its default mode, XFS). Where they do not, the next start may find
 //!   damage after the last acknowledged record; it then refuses rather than guesses.

@@ -125,10 +125,13 @@ fn scan_before(
 
 fn scan_segment(disk: &dyn Disk, scan: &mut Scan, name: &str) -> Result<End, JournalError> {
     let source = disk.read(name, 0).map_err(|error| unusable(disk, "reading a segment", error))?;
-    scan.segment(name, Lines::new(source, 0)).map_err(|error| match error {
+    let damaged = |fault| JournalError::Damaged { dir: disk.dir().into(), fault };
+    let end = scan.segment(name, Lines::new(source, 0)).map_err(|error| match error {
         ScanError::Io(error) => unusable(disk, "reading a segment", error),
-        ScanError::Fault(fault) => JournalError::Damaged { dir: disk.dir().into(), fault },
-    })
+        ScanError::Fault(fault) => damaged(fault),
+    })?;
+    // This start will sign what it finds: so that must be what the one before has written.
+    scan.uncovered.take().map_or(Ok(end), |fault| Err(damaged(fault)))
 }
 
 /// Copies what stands behind the last newline into a file of its own, and only when that is durable

@@ -71,6 +71,8 @@ pub(crate) struct Scan {
     pub(crate) signatures: Signatures,
     /// The requests that are open here are not known: what comes before was removed.
     pub(crate) open_unknown: bool,
+    /// The first record that no checkpoint covers although one must have been written since.
+    pub(crate) uncovered: Option<Box<Fault>>,
     first_time: String,
     last_time: String,
 }
@@ -90,6 +92,7 @@ impl Scan {
             sealed: false,
             signatures: Signatures::default(),
             open_unknown: false,
+            uncovered: None,
             first_time: String::new(),
             last_time: String::new(),
         }
@@ -129,16 +132,20 @@ impl Scan {
                 Piece::TooLong => Err(Problem::TooLong),
                 Piece::Line(line) => self.record(line, first.then_some(name)),
             };
+            let fault = |seq, problem| {
+                let (segment, line) = (name.to_owned(), Some(lines.line));
+                Box::new(Fault { segment, line, offset: lines.offset, seq, problem })
+            };
             if let Err(problem) = result {
-                return Err(ScanError::Fault(Box::new(Fault {
-                    segment: name.to_owned(),
-                    line: Some(lines.line),
-                    offset: lines.offset,
-                    seq: self.head.map(|head| head.seq + 1),
-                    problem,
-                })));
+                let seq = self.head.map(|head| head.seq + 1);
+                return Err(ScanError::Fault(fault(seq, problem)));
             }
             first = false;
+            if !self.signatures.late {
+                self.uncovered = None;
+            } else if self.uncovered.is_none() {
+                self.uncovered = Some(fault(Some(self.head().seq), Problem::Uncovered));
+            }
         }
     }
 
@@ -167,14 +174,13 @@ impl Scan {
             }
             self.signatures.begin(brief.seq);
         }
-        let is_checkpoint = brief.kind == "checkpoint";
-        if is_checkpoint {
+        if brief.kind == "checkpoint" {
             let before = Head { seq: brief.seq.saturating_sub(1), hash: links.prev };
             self.signatures.check(line, before)?;
         }
         self.book(&brief)?;
         let head = Head { seq: brief.seq, hash: links.hash };
-        self.signatures.take(head, is_checkpoint)?;
+        self.signatures.take(head, (&brief.kind, brief.time.as_deref()))?;
         self.head = Some(head);
         self.counts.records += 1;
         self.counts.bytes += line.len() as u64 + 1;

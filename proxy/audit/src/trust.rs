@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::checkpoint::{Anchor, Checkpoint};
 use crate::fault::Problem;
 use crate::keys::PublicKey;
 use crate::line::{Digest, Head};
 use crate::tree::Tree;
+
+/// How long after a checkpoint a record may be dated that no checkpoint covers yet. One is signed every second, by the
+/// clock that dates records.
+const UNSIGNED: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a log must agree with.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +37,12 @@ pub(crate) struct Signatures {
     pub(crate) signed: u64,
     /// Whether the last record is a checkpoint.
     pub(crate) at_end: bool,
+    /// When the last checkpoint was signed.
+    pub(crate) signed_at: Option<Timestamp>,
+    /// Until when records may be dated that stand behind it, as they write it.
+    until: String,
+    /// Whether a record behind it is dated later.
+    pub(crate) late: bool,
 }
 
 impl Trust {
@@ -90,14 +102,22 @@ impl Signatures {
         if !covers || !checkpoint.is_of(head) {
             return Err(Problem::Signature);
         }
-        self.signed = head.seq;
+        (self.signed, self.signed_at) = (head.seq, Some(checkpoint.time));
+        let until = checkpoint.time.checked_add(UNSIGNED).unwrap_or(Timestamp::MAX);
+        (self.until, self.late) = (crate::json::time::text(&until), false);
         Ok(())
     }
 
     /// Takes in a record that was found sound.
-    pub(crate) fn take(&mut self, head: Head, is_checkpoint: bool) -> Result<(), Problem> {
+    pub(crate) fn take(
+        &mut self,
+        head: Head,
+        (kind, time): (&str, Option<&str>),
+    ) -> Result<(), Problem> {
+        let is_checkpoint = kind == "checkpoint";
         self.tree.push(head.hash);
         self.at_end = is_checkpoint;
+        self.late |= self.is_late(kind, time);
         match self.noted.get(&head.seq) {
             Some(hash) if *hash != head.hash => Err(Problem::NotAsNoted { noted: *hash }),
             _ if !is_checkpoint && self.noted.contains_key(&(head.seq - 1)) => {
@@ -105,6 +125,15 @@ impl Signatures {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a record is dated too long after the last checkpoint to be what the journal wrote behind it. A start may
+    /// be cut before its signature; nothing else comes before that.
+    fn is_late(&self, kind: &str, time: Option<&str>) -> bool {
+        // Times are written in one way, so they compare as texts.
+        let fits = |time: &str| time.len() == self.until.len() && time <= self.until.as_str();
+        let fits = self.signed_at.is_some() && time.is_some_and(fits);
+        !fits && !matches!(kind, "checkpoint" | "started" | "abandoned")
     }
 
     /// The last record that was noted elsewhere, if it is behind the end of the log.

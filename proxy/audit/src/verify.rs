@@ -47,8 +47,10 @@ pub struct Report {
     /// Number of the last record that was removed with its segment; 0 if none was.
     pub removed: u64,
     /// Number of the last record that a checkpoint covers. What comes after it is covered by the chain alone, until the
-    /// next one.
+    /// next one: with a key given, some seconds at most.
     pub signed: u64,
+    /// When that checkpoint was signed.
+    pub signed_time: Option<Timestamp>,
     /// Who must have signed; nothing if nobody said.
     pub key: Option<PublicKey>,
     /// Number of the last record; 0 if there is none.
@@ -158,6 +160,9 @@ fn against(disk: &dyn Disk, trust: &Trust) -> Result<Report, ReadError> {
             return Err(fault(name, place, Problem::Unsigned));
         }
     }
+    if let Some(fault) = scan.uncovered.take().filter(|_| scan.signatures.are_due()) {
+        return Err(ReadError::Damaged(fault));
+    }
     if let Some(seq) = scan.signatures.beyond(scan.head()) {
         let place = (0, Some(scan.head().seq + 1));
         return Err(fault(last, place, Problem::RolledBack { seq }));
@@ -194,6 +199,7 @@ fn report(scan: &Scan, segments: u64, torn: Option<u64>) -> Report {
         last_time,
         removed: 0,
         signed: scan.signatures.signed,
+        signed_time: scan.signatures.signed_at,
         key: None,
         head_seq: head.seq,
         head: head.hash,

@@ -38,7 +38,7 @@ const GATHER_EACH: Duration = Duration::from_micros(15);
 /// How long records are gathered at most.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// How often what was written is signed: so much is covered by the chain alone.
+/// How often what was written is signed: so much is covered by the chain alone. Whoever verifies allows some more.
 const SIGN_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a checkpoint is noted elsewhere, besides at the end of a segment and of the journal.
@@ -88,10 +88,23 @@ pub(crate) struct Signing {
     /// Records behind the last checkpoint.
     pub(crate) unsigned: u64,
     /// When the last checkpoint was signed.
-    pub(crate) signed: Instant,
+    pub(crate) signed: Timestamp,
     /// Who notes checkpoints elsewhere, and when the last one was given to them.
     pub(crate) anchors: Option<Anchors>,
     pub(crate) anchored: Option<Instant>,
+}
+
+impl Signing {
+    /// How long until the next checkpoint is due. By the clock that records are dated by, so that none of them is dated
+    /// much later than the checkpoint before it; a clock that was put back makes it due now.
+    fn until_due(&self) -> Duration {
+        let since = Duration::try_from(Timestamp::now().duration_since(self.signed));
+        SIGN_EVERY.saturating_sub(since.unwrap_or(SIGN_EVERY))
+    }
+
+    fn is_due(&self) -> bool {
+        self.unsigned > 0 && self.until_due().is_zero()
+    }
 }
 
 /// What the next write holds.
@@ -136,12 +149,11 @@ impl Writer {
             thread::sleep(GATHER_EACH.saturating_mul(each).min(GATHER));
         }
         let unsigned = self.signing.unsigned > 0;
-        let until_due = || SIGN_EVERY.saturating_sub(self.signing.signed.elapsed());
-        self.shared.queue.take(batch, unsigned.then(until_due))
+        self.shared.queue.take(batch, unsigned.then(|| self.signing.until_due()))
     }
 
-    /// Writes the first records of this process: `started`, and the end of every request that the
-    /// process before left open. Nothing is acknowledged before they are durable.
+    /// Writes the first records of this process: `started`, the end of every request that the process before left open,
+    /// and their signature. Nothing is acknowledged before they are durable.
     pub(crate) fn begin(&mut self, reason: StartReason) -> io::Result<Vec<Uuid>> {
         let open = self.ledger.open_ids();
         self.stage_started(reason, open.clone())?;
@@ -150,13 +162,19 @@ impl Writer {
             self.stage_own(Own::Abandoned(&abandoned))?;
             self.ledger.close(*id).map_err(io::Error::other)?;
         }
+        self.checkpoint(Noted::AtOnce)?;
         self.write_staged()?;
         self.segment.file.sync()?;
         self.disk.sync()?;
+        self.staged.promises.drain(..).for_each(Promise::durable);
         Ok(open)
     }
 
+    /// What comes too long after the last checkpoint is signed first: so nothing of this batch does.
     fn write_batch(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
+        if self.signing.is_due() {
+            self.checkpoint(Noted::NowAndThen).map_err(unencoded)?;
+        }
         let mut rest = batch.bytes.as_slice();
         while let Some(Pending { content, step, promise }) = batch.pending.pop_front() {
             match content {
@@ -177,23 +195,19 @@ impl Writer {
         }
         batch.bytes.clear();
         batch.late_bytes = 0;
-        if self.signing.unsigned > 0 && self.signing.signed.elapsed() >= SIGN_EVERY {
-            self.checkpoint(Noted::NowAndThen)?;
-        }
         self.flush()
     }
 
     /// Adds a checkpoint of everything before it to the next write. Nobody waits for it.
-    fn checkpoint(&mut self, noted: Noted) -> Result<(), JournalError> {
+    fn checkpoint(&mut self, noted: Noted) -> io::Result<()> {
         let signed = (self.signing.segment, self.signing.tree.root());
         let checkpoint = Checkpoint::sign(&self.keys, self.head, signed, Timestamp::now());
         let Head { seq, hash } = self.head;
         let (urgent, filled) = (self.staged.urgent, self.filled);
-        self.stage_own(Own::Checkpoint(&checkpoint))
-            .map_err(|error| JournalError::failed("encoding a record", error))?;
+        self.stage_own(Own::Checkpoint(&checkpoint))?;
         // It is not counted, as `started` is not, so that a segment of small size still takes records.
         (self.staged.urgent, self.filled) = (urgent, filled);
-        (self.signing.unsigned, self.signing.signed) = (0, Instant::now());
+        (self.signing.unsigned, self.signing.signed) = (0, checkpoint.time);
         let due = self.signing.anchored.is_none_or(|then| then.elapsed() >= ANCHOR_EVERY);
         if let Some(anchors) =
             self.signing.anchors.as_ref().filter(|_| noted == Noted::AtOnce || due)
@@ -298,7 +312,7 @@ impl Writer {
     /// Goes on in a new segment. The old one is durable before the new one exists, so a power cut
     /// can never keep the new and lose the end of the old.
     fn rotate(&mut self) -> Result<(), JournalError> {
-        self.checkpoint(Noted::AtOnce)?;
+        self.checkpoint(Noted::AtOnce).map_err(unencoded)?;
         self.flush()?;
         self.shared.syncs.drain(&self.shared)?;
         let name = segment::name(self.head.seq + 1);
@@ -307,7 +321,8 @@ impl Writer {
             self.segment = Segment { file, length: 0 };
             self.filled = 0;
             (self.signing.tree, self.signing.segment) = (Tree::default(), self.head.seq + 1);
-            self.stage_started(StartReason::Rotated, self.ledger.open_ids())
+            self.stage_started(StartReason::Rotated, self.ledger.open_ids())?;
+            self.checkpoint(Noted::NowAndThen)
         });
         begun.map_err(|error| JournalError::failed("beginning a segment", error))
     }
@@ -316,8 +331,8 @@ impl Writer {
         self.shared.health()?;
         let still_open = self.ledger.open_count() as u64;
         self.stage_own(Own::Sealed(&Sealed { time: Timestamp::now(), still_open }))
-            .map_err(|error| JournalError::failed("encoding a record", error))?;
-        self.checkpoint(Noted::AtOnce)?;
+            .and_then(|()| self.checkpoint(Noted::AtOnce))
+            .map_err(unencoded)?;
         self.flush()?;
         self.shared.syncs.drain(&self.shared)
     }
@@ -329,4 +344,8 @@ impl Writer {
         self.staged.promises.drain(..).for_each(|promise| promise.fail(error.clone()));
         batch.pending.drain(..).for_each(|pending| pending.promise.fail(error.clone()));
     }
+}
+
+fn unencoded(error: io::Error) -> JournalError {
+    JournalError::failed("encoding a record", error)
 }

@@ -9,6 +9,7 @@ public key that must have signed, `ed25519:...`; without it the one in `journal.
 checkpoints that were noted elsewhere.
 """
 
+import datetime
 import json
 import pathlib
 import re
@@ -21,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 GENESIS = "b3:" + blake3(b"portcullis audit journal v1").hexdigest()
 FRAME = re.compile(rb'(\{"v":1,"seq":(\d+),.*,"prev":"(b3:[0-9a-f]{64})"),"hash":"(b3:[0-9a-f]{64})"\}')
 PER_REQUEST = ("released", "examined", "closed", "abandoned")
+# How long after a checkpoint a record may be dated that none covers yet: one is signed every second.
+UNSIGNED = datetime.timedelta(seconds=5)
 
 
 class Bad(Exception):
@@ -70,6 +73,8 @@ class Journal:
         self.counts = {}
         self.sealed, self.signed_end, self.open_unknown = False, False, False
         self.segment, self.leaves = 0, []
+        # When the last checkpoint was signed, and the first record behind it that is dated too long after it.
+        self.signed_at, self.uncovered = None, None
 
     def removed(self, path):
         """Takes in the notes about segments that are gone."""
@@ -106,6 +111,7 @@ class Journal:
             self.checkpoint(fields)
         self.book(fields)
         self.seq, self.head = self.seq + 1, digest.decode()
+        self.date(fields)
         self.leaves.append(bytes.fromhex(self.head.removeprefix("b3:")))
         self.signed_end = fields["kind"] == "checkpoint"
         if self.noted.get(self.seq, self.head) != self.head:
@@ -120,6 +126,15 @@ class Journal:
         if fields["segment"] != self.segment or fields["root"] != "b3:" + merkle_root(self.leaves).hex():
             raise Bad("the checkpoint is of another segment")
         check_signature(fields["key"], fields["signature"], checkpoint_lines(self.seq, self.head, fields))
+
+    def date(self, fields):
+        """What no checkpoint covers must not be dated long after the last one. A start may be cut before its own."""
+        time = datetime.datetime.fromisoformat(fields["time"])
+        if fields["kind"] == "checkpoint":
+            self.signed_at, self.uncovered = time, None
+        elif fields["kind"] not in ("started", "abandoned") and self.uncovered is None:
+            if self.signed_at is None or time > self.signed_at + UNSIGNED:
+                self.uncovered = self.seq
 
     def book(self, fields):
         """Every close has its open, and no id is used twice between two starts."""
@@ -182,6 +197,8 @@ def read(directory, key, anchors):
                 raise Bad("a segment without records")
             if path != segments[-1] and key and not journal.signed_end:
                 raise Bad("the segment does not end in a checkpoint")
+        if key and journal.uncovered:
+            raise Bad(f"nothing signed covers record {journal.uncovered}")
         if max(journal.noted, default=-1) >= journal.seq:
             raise Bad("a record that was noted elsewhere is not here")
         if not segments:

@@ -55,12 +55,13 @@ fn a_journal_keeps_what_it_was_given_and_ends_sealed() {
     assert!(matches!(wait(journal.append_opened(&opened(2)).written()), Err(JournalError::Closed)));
 
     let report = verify(&path).expect("it is sound");
-    assert_eq!((report.records, report.opened, report.released, report.closed), (6, 1, 1, 1));
-    assert_eq!((report.ending, report.still_open, report.head_seq), (Ending::Sealed, 0, 6));
+    assert_eq!((report.records, report.opened, report.released, report.closed), (7, 1, 1, 1));
+    assert_eq!((report.ending, report.still_open, report.head_seq), (Ending::Sealed, 0, 7));
     let records = records(&path);
-    assert_eq!(records[1], Record::Opened(opened(1)));
-    assert_eq!(records[2], Record::Released(released(1)));
-    assert_eq!(records[3], Record::Closed(Box::new(closed(1))));
+    assert!(matches!(records[1], Record::Checkpoint(_)), "a start is signed: {records:?}");
+    assert_eq!(records[2], Record::Opened(opened(1)));
+    assert_eq!(records[3], Record::Released(released(1)));
+    assert_eq!(records[4], Record::Closed(Box::new(closed(1))));
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode();
     assert_eq!(mode(&path) & 0o777, 0o700);
     assert_eq!(mode(&path.join("00000000000000000001.jsonl")) & 0o777, 0o600);

@@ -3,28 +3,45 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use proxy_audit::verify;
+use jiff::{SignedDuration, Timestamp};
+use proxy_audit::{Closed, Journal, Opened, Options, Trust, verify, verify_with};
 
 use crate::journal::{fill, open};
-use crate::support::{opened, released};
+use crate::support::{closed, opened, released, wait};
 
-/// The interpreter; one with the packages `blake3` and `cryptography` can be named instead.
+/// Names an interpreter with the packages `blake3` and `cryptography`.
+const PYTHON: &str = "PORTCULLIS_TEST_PYTHON";
+
 fn python() -> String {
-    std::env::var("PORTCULLIS_TEST_PYTHON").unwrap_or_else(|_| "python3".into())
+    std::env::var(PYTHON).unwrap_or_else(|_| "python3".into())
+}
+
+/// Runs it on `dir`, with the key and the notes elsewhere that it is given.
+fn run_with(dir: &Path, trusted: &[&str]) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify.py");
+    Command::new(python()).arg(script).arg(dir).args(trusted).output().expect("python starts")
 }
 
 fn run(dir: &Path) -> Output {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify.py");
-    Command::new(python()).arg(script).arg(dir).output().expect("python starts")
+    run_with(dir, &[])
+}
+
+/// Whether there is an interpreter that can run it. Where one was named, it must.
+fn can_run() -> bool {
+    let probe = Command::new(python()).args(["-c", "import blake3, cryptography"]).output();
+    let can = probe.is_ok_and(|output| output.status.success());
+    assert!(can || std::env::var_os(PYTHON).is_none(), "{} lacks a package", python());
+    if !can {
+        println!(
+            "SKIPPED: no python3 with the packages `blake3` and `cryptography` (set {PYTHON})"
+        );
+    }
+    can
 }
 
 #[test]
 fn a_second_verifier_agrees() {
-    let probe = Command::new(python()).args(["-c", "import blake3, cryptography"]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        println!(
-            "SKIPPED: no python3 with the packages `blake3` and `cryptography` (set PORTCULLIS_TEST_PYTHON)"
-        );
+    if !can_run() {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
@@ -80,4 +97,58 @@ fn a_second_verifier_agrees() {
     let text = std::fs::read_to_string(&note).expect("it is there");
     std::fs::write(&note, text.replace("a test", "no test")).expect("it is written");
     assert!(!run(dir.path()).status.success() && verify(dir.path()).is_err());
+}
+
+#[test]
+fn both_hold_a_log_against_a_key_and_notes_elsewhere() {
+    if !can_run() {
+        return;
+    }
+    let [dir, other, notes] = [0; 3].map(|_| tempfile::tempdir().expect("a directory"));
+    let anchor = notes.path().join("anchors");
+    let options =
+        Options { segment_bytes: 12_000, anchor: Some(anchor.clone()), ..Options::default() };
+    let (journal, _) = Journal::open(dir.path(), &options).expect("the journal opens");
+    for number in 1..=20_u32 {
+        let time = Timestamp::now() + SignedDuration::from_mins(number.into());
+        drop(journal.append_opened(&Opened { time, ..opened(number.into()) }));
+        let end = Closed { time, ..closed(number.into()) };
+        wait(journal.append_closed(&end).durable()).expect("the disk works");
+    }
+    journal.close().expect("the disk works");
+    drop(open(other.path(), 12_000));
+    let key = |dir: &Path| std::fs::read_to_string(dir.join("journal.pub")).expect("it is there");
+    let (own, others) = (key(dir.path()), key(other.path()));
+    let noted = || {
+        let text = std::fs::read_to_string(&anchor).expect("it is there");
+        text.lines().map(|line| line.parse().expect("it is one")).collect()
+    };
+    let ours = |key: &str, anchors| {
+        let trust = Trust { keys: vec![key.parse().expect("it is a key")], anchors };
+        verify_with(dir.path(), &trust).is_ok()
+    };
+    let both = |key: &str, expected: bool, with_notes: bool| {
+        let (file, notes) =
+            (anchor.display().to_string(), if with_notes { noted() } else { vec![] });
+        let trusted = if with_notes { vec![key.trim(), &file] } else { vec![key.trim()] };
+        let said = run_with(dir.path(), &trusted);
+        let said = (said.status.success(), String::from_utf8_lossy(&said.stdout).into_owned());
+        assert_eq!((said.0, ours(key, notes)), (expected, expected), "{}", said.1);
+    };
+    for with_notes in [false, true] {
+        both(&own, true, with_notes);
+        both(&others, false, with_notes);
+    }
+    // The end is cut right behind a checkpoint: only who has the note can tell. Behind another record, the key says it.
+    let last = std::fs::read_dir(dir.path()).expect("it is there").flatten();
+    let last =
+        last.map(|file| file.path()).filter(|path| path.to_string_lossy().ends_with(".jsonl"));
+    let last = last.max().expect("there is a segment");
+    let text = std::fs::read_to_string(&last).expect("it is there");
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+    std::fs::write(&last, &text[..ends[1]]).expect("it is written");
+    both(&own, true, false);
+    both(&own, false, true);
+    std::fs::write(&last, &text[..ends[2]]).expect("it is written");
+    both(&own, false, false);
 }

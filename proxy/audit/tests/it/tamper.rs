@@ -6,10 +6,12 @@ use std::path::Path;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use proxy_audit::{
-    Anchor, Ending, Journal, Options, ReadError, Report, Trust, verify, verify_with,
+    Anchor, Closed, Ending, Journal, JournalError, Opened, Options, ReadError, Report, Trust,
+    verify, verify_with,
 };
 
 use crate::journal::{fill, open};
+use crate::support::{closed, opened, wait};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -268,11 +270,10 @@ fn nothing_is_hidden_from_who_has_the_key_and_a_note_elsewhere() {
     let (journal, _) = Journal::open(dir.path(), &options).expect("the journal opens");
     fill(&journal, 40);
     journal.close().expect("the disk works");
-    let key = std::fs::read_to_string(dir.path().join("journal.pub")).expect("it is there");
     let anchors = std::fs::read_to_string(&anchor).expect("it is there");
     let anchors: Vec<Anchor> =
         anchors.lines().map(|line| line.parse().expect("it is one")).collect();
-    let trust = Trust { keys: vec![key.parse().expect("it is a key")], anchors };
+    let trust = Trust { anchors, ..key(dir.path()) };
     let report = verify_with(dir.path(), &trust).expect("it is sound");
     assert_eq!((report.ending, report.signed + 1), (Ending::Sealed, report.head_seq));
     let whole = load(dir.path());
@@ -305,6 +306,102 @@ fn nothing_is_hidden_from_who_has_the_key_and_a_note_elsewhere() {
     println!("{done} edits, all seen");
 }
 
+/// Who must have signed the log in `dir`, as somebody noted it elsewhere.
+fn key(dir: &Path) -> Trust {
+    let key = std::fs::read_to_string(dir.join("journal.pub")).expect("it is there");
+    Trust::key(key.parse().expect("it is a key"))
+}
+
+/// The checkpoints behind some record away, and all that follows as one segment, which need not end in one.
+fn unsign(files: &Files, from: usize) -> Files {
+    let segments: Vec<Vec<Vec<u8>>> = files.values().map(|bytes| lines(bytes)).collect();
+    let bodies = segments.iter().flatten().map(|line| body(line).to_vec()).enumerate();
+    let stays =
+        |(at, body): &(usize, Vec<u8>)| *at < from || !body.starts_with(b"\"kind\":\"checkpoint\"");
+    let bodies: Vec<Vec<u8>> = bodies.filter(stays).map(|(_, body)| body).collect();
+    let (mut lengths, mut left) = (Vec::new(), bodies.len());
+    let mut first = 0;
+    for segment in &segments {
+        first += segment.len();
+        let length = if first <= from { segment.len() } else { left };
+        lengths.push(length);
+        left -= length;
+        if left == 0 {
+            break;
+        }
+    }
+    resealed(&bodies, &lengths)
+}
+
+#[test]
+fn nothing_but_a_cut_end_is_hidden_from_who_has_the_key_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = open(dir.path(), 12_000);
+    // Each a minute after the one before: nobody writes so long without signing.
+    for number in 1..=40_u32 {
+        let time = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(number.into());
+        let number = u64::from(number);
+        drop(journal.append_opened(&Opened { time, ..opened(number) }));
+        let end = Closed { time, ..closed(number) };
+        wait(journal.append_closed(&end).durable()).expect("the disk works");
+    }
+    journal.close().expect("the disk works");
+    let (trust, whole) = (key(dir.path()), load(dir.path()));
+    verify_with(dir.path(), &trust).expect("it is sound");
+    assert!(whole.len() > 4);
+
+    let mut dice = Dice(TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let records = whole.values().map(|bytes| lines(bytes).len()).sum();
+    let mut done = 0;
+    while done < edits() {
+        let mut edited = whole.clone();
+        match dice.below(3) {
+            0 => drop(edit(&mut edited, &mut dice)),
+            1 => edited = reseal(&whole, &mut dice),
+            _ => edited = unsign(&whole, dice.below(records)),
+        }
+        if edited == whole {
+            continue;
+        }
+        done += 1;
+        store(dir.path(), &whole, &edited);
+        match verify_with(dir.path(), &trust) {
+            Ok(report) => {
+                assert!(is_beginning(&edited, &whole), "edit {done} was not seen: {report:?}");
+            }
+            Err(ReadError::Damaged(_) | ReadError::NoJournal { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        store(dir.path(), &edited, &whole);
+    }
+
+    // A log without any signature is nobody's, and no start signs what somebody put there in between.
+    for from in [0, records - 30] {
+        let forged = unsign(&whole, from);
+        store(dir.path(), &whole, &forged);
+        let error = verify_with(dir.path(), &trust).expect_err("it is not signed");
+        assert!(error.to_string().contains("nothing signed covers"), "{error}");
+        let opened = Journal::open(dir.path(), &Options::default()).map(drop);
+        assert!(matches!(opened, Err(JournalError::Damaged { .. })), "{opened:?}");
+        store(dir.path(), &forged, &whole);
+    }
+}
+
+#[test]
+fn what_a_running_or_killed_journal_wrote_is_sound_by_its_key() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for round in 0..3 {
+        let journal = open(dir.path(), 12_000);
+        for number in round * 10..round * 10 + 10 {
+            let time = jiff::Timestamp::now();
+            drop(journal.append_opened(&Opened { time, ..opened(number) }));
+            let end = Closed { time, ..closed(number) };
+            wait(journal.append_closed(&end).durable()).expect("the disk works");
+            verify_with(dir.path(), &key(dir.path())).expect("it is sound");
+        }
+    }
+}
+
 #[test]
 fn a_log_that_somebody_else_wrote_is_not_this_one() {
     let dirs = [0; 2].map(|_| tempfile::tempdir().expect("a directory"));
@@ -313,8 +410,7 @@ fn a_log_that_somebody_else_wrote_is_not_this_one() {
         fill(&journal, 20);
         journal.close().expect("the disk works");
     }
-    let key = std::fs::read_to_string(dirs[0].path().join("journal.pub")).expect("it is there");
-    let trust = Trust::key(key.parse().expect("it is a key"));
+    let trust = key(dirs[0].path());
     verify_with(dirs[0].path(), &trust).expect("it is sound");
     // As a whole the other one is sound too, by the key beside it.
     verify(dirs[1].path()).expect("it is sound");

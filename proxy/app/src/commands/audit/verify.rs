@@ -12,14 +12,12 @@ use super::unreadable;
 use crate::failure::Failure;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    let dir = &args.dir;
-    let verified = match trust(args)? {
-        Some(trust) => verify_with(dir, &trust),
-        None => verify(dir),
-    };
+    let (dir, trust) = (&args.dir, trust(args)?);
+    let verified = trust.as_ref().map_or_else(|| verify(dir), |trust| verify_with(dir, trust));
+    let noted = trust.map(|trust| trust.anchors).unwrap_or_default();
     let (shown, sound) = match (verified, args.json) {
-        (Ok(report), true) => (as_json(&report), true),
-        (Ok(report), false) => (as_text(dir, &report, args.key.is_some()), true),
+        (Ok(report), true) => (as_json(&report, &noted), true),
+        (Ok(report), false) => (as_text(args, &report, &noted), true),
         (Err(ReadError::Damaged(fault)), true) => {
             let fault = json!({
                 "sound": false, "segment": fault.segment, "line": fault.line, "offset": fault.offset,
@@ -62,11 +60,17 @@ fn anchors(file: &Path) -> Result<Vec<Anchor>, Failure> {
     let text =
         std::fs::read_to_string(file).map_err(|error| Failure::environment(what(), &error))?;
     let anchors = text.lines().map(|line| line.parse::<Anchor>());
-    anchors.collect::<Result<_, _>>().map_err(|error| Failure::environment(what(), &error))
+    let anchors: Vec<Anchor> =
+        anchors.collect::<Result<_, _>>().map_err(|error| Failure::environment(what(), &error))?;
+    if anchors.is_empty() {
+        // Held against nothing, any log would pass.
+        return Err(Failure::Environment(format!("there is no checkpoint in {}", file.display())));
+    }
+    Ok(anchors)
 }
 
-fn as_text(dir: &Path, report: &Report, key_given: bool) -> String {
-    let mut text = format!("{}: every record is as it was written\n", dir.display());
+fn as_text(args: &VerifyArgs, report: &Report, noted: &[Anchor]) -> String {
+    let mut text = format!("{}: every record is as it was written\n", args.dir.display());
     let mut add = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
     let Report { records, segments, bytes, opened, closed, abandoned, still_open, .. } = report;
     add("records", format!("{records} in {segments} segments, {bytes} bytes"));
@@ -81,20 +85,25 @@ fn as_text(dir: &Path, report: &Report, key_given: bool) -> String {
     if let (Some(first), Some(last)) = (report.first_time, report.last_time) {
         add("time", format!("{first} to {last}"));
     }
-    let signed = match report.key {
-        Some(key) => format!("up to record {} by {key}", report.signed),
-        None => "nobody said who must have signed (no journal.pub, no --key)".to_owned(),
+    let signed = match (report.key, report.signed_time) {
+        (Some(key), Some(time)) => format!("up to record {} by {key}, {time:.3}", report.signed),
+        (Some(key), None) => format!("nothing yet by {key}"),
+        (None, _) => "nobody said who must have signed (no journal.pub, no --key)".to_owned(),
     };
     add("signed", signed);
+    if let Some(last) = noted.iter().max_by_key(|anchor| anchor.seq) {
+        let (count, seq, time) = (noted.len(), last.seq, last.checkpoint.time);
+        add("noted", format!("{count} checkpoints elsewhere, the last of record {seq}, {time:.3}"));
+    }
     add("ending", report.ending.to_string());
     add("head", format!("{} at record {}", report.head, report.head_seq));
-    if !key_given {
+    if args.key.is_none() {
         text.push_str("Note the key and the head down elsewhere: they show later whether the log was written anew or cut.");
     }
     text.trim_end().to_owned()
 }
 
-fn as_json(report: &Report) -> String {
+fn as_json(report: &Report, noted: &[Anchor]) -> String {
     json!({
         "sound": true, "records": report.records, "segments": report.segments, "bytes": report.bytes,
         "opened": report.opened, "closed": report.closed, "abandoned": report.abandoned,
@@ -103,6 +112,8 @@ fn as_json(report: &Report) -> String {
         "ending": report.ending.to_string(), "head": report.head.to_string(), "head_record": report.head_seq,
         "first_time": report.first_time.map(|time| time.to_string()),
         "last_time": report.last_time.map(|time| time.to_string()),
+        "signed_time": report.signed_time.map(|time| time.to_string()), "noted": noted.len(),
+        "last_noted": noted.iter().map(|anchor| anchor.seq).max(),
     })
     .to_string()
 }
