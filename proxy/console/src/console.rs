@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use proxy_audit::{Acted, Journal, Receipt, Text};
+use proxy_audit::{Acted, Journal, JournalError, Receipt, Text};
 use proxy_index::Index;
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use crate::access::{Attempts, Hosts, Role, Sessions, Users};
@@ -21,6 +22,10 @@ use crate::rules::Rules;
 const NEWS_TIME: Duration = Duration::from_secs(20);
 /// How often it is looked for news.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a record is offered again that the log has no room for: then its disk does not keep up.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is.
+const OFFER_EVERY: Duration = Duration::from_millis(50);
 
 /// What a console is made of.
 #[derive(Debug)]
@@ -122,13 +127,29 @@ impl Shared {
         self.journal.as_deref().ok_or_else(|| Problem::new(StatusCode::CONFLICT, READ_ONLY))
     }
 
-    /// Waits until a record is durable, and the index knows it. What is not on record does not happen.
-    pub(crate) fn recorded(&self, mut receipt: Receipt) -> Result<(), Problem> {
-        let durable = tokio::runtime::Handle::current().block_on(receipt.durable());
-        durable.map_err(|error| {
-            let problem = Problem::ours("this cannot be recorded, so it does not happen", &error);
-            Problem { status: StatusCode::SERVICE_UNAVAILABLE, ..problem }
-        })?;
+    /// Appends a record and waits until it is durable: what is not on record does not happen. Of many records each is
+    /// waited for, so that they leave the log's queue to the callers, and each is there before the next.
+    pub(crate) fn on_record(&self, append: impl Fn(&Journal) -> Receipt) -> Result<(), Problem> {
+        let (journal, until) = (self.journal()?, Instant::now() + PATIENCE);
+        loop {
+            let mut receipt = append(journal);
+            match Handle::current().block_on(receipt.durable()) {
+                Ok(()) => return Ok(()),
+                Err(JournalError::Overloaded) if Instant::now() < until => {
+                    std::thread::sleep(OFFER_EVERY);
+                }
+                Err(error) => {
+                    let what = "this cannot be recorded, so it does not happen";
+                    let status = StatusCode::SERVICE_UNAVAILABLE;
+                    return Err(Problem { status, ..Problem::ours(what, &error) });
+                }
+            }
+        }
+    }
+
+    /// The same, and the index knows it.
+    pub(crate) fn recorded(&self, append: impl Fn(&Journal) -> Receipt) -> Result<(), Problem> {
+        self.on_record(append)?;
         self.index.catch_up(|_| {})?;
         Ok(())
     }
@@ -143,7 +164,8 @@ impl Shared {
         let about = about.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let time = jiff::Timestamp::now();
         let by = Text::from(by.to_owned());
-        self.recorded(self.journal()?.append_acted(&Acted { time, by, act: act.into(), about }))
+        let acted = Acted { time, by, act: act.into(), about };
+        self.recorded(|journal| journal.append_acted(&acted))
     }
 
     /// Whether `role` may read kept texts, as the policy says it.

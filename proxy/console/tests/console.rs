@@ -16,8 +16,8 @@ use http_body_util::Full;
 use jiff::Timestamp;
 use policies::{Policy, library};
 use proxy_audit::{
-    Closed, Entry, Examined, Journal, Keep, Kept, Mode, Opened, Options, Outcome, ReadSummary,
-    Record, Timing, tail,
+    Assessment, Closed, Entry, Examined, Journal, Keep, Kept, Mode, Opened, Options, Outcome,
+    ReadSummary, Record, Reviewed, Timing, tail,
 };
 use proxy_console::{Console, Document, Parts, Role, Rules, Users};
 use proxy_index::Index;
@@ -70,6 +70,19 @@ fn record(journal: &Journal) -> Uuid {
     id
 }
 
+fn judge(journal: &Journal, ids: &[Uuid]) {
+    drop(journal.append_reviewed(&Reviewed {
+        act: Uuid::now_v7(),
+        time: Timestamp::now(),
+        by: "rolf".into(),
+        decisions: ids.to_vec(),
+        verdict: Some(Assessment::Correct),
+        category: None,
+        comment: String::new(),
+        undoes: None,
+    }));
+}
+
 fn closed(id: Uuid, time: Timestamp) -> Closed {
     Closed {
         id,
@@ -102,20 +115,27 @@ fn rules() -> Rules {
 }
 
 impl World {
+    /// One decision, and a journal that goes on, or is closed.
     fn new(writes: bool) -> Self {
+        Self::of(1, writes.then(Options::default))
+    }
+
+    /// So many decisions with a verdict of `rolf`, and a journal that goes on with these options.
+    fn of(decisions: usize, goes_on: Option<Options>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let (journal, _) = Journal::open(dir.path(), &Options::default()).expect("a journal");
-        let id = record(&journal);
+        let ids: Vec<Uuid> = (0..decisions).map(|_| record(&journal)).collect();
+        let verdicts = ids.get(1..).unwrap_or_default();
+        verdicts.chunks(1_000).for_each(|ids| judge(&journal, ids));
+        journal.close().expect("closed");
+        let journal = goes_on.map(|options| {
+            let (journal, _) = Journal::open(dir.path(), &options).expect("a journal");
+            Arc::new(journal)
+        });
         let users = Users::new(dir.path().join("users.json"));
         for (name, role) in [("vera", Role::Viewer), ("rita", Role::Reviewer)] {
             users.add(name, role, PASSWORD).expect("added");
         }
-        let journal = if writes {
-            Some(Arc::new(journal))
-        } else {
-            journal.close().expect("closed");
-            None
-        };
         let index = Arc::new(Index::open(dir.path()).expect("an index"));
         let console = Console::new(Parts {
             address: "127.0.0.1:8090".parse().expect("an address"),
@@ -127,8 +147,8 @@ impl World {
             journal,
             rules: rules(),
         });
-        while index.catch_up(|_| {}).expect("the log is sound").seq < 4 {}
-        Self { dir, console, id }
+        index.catch_up(|_| {}).expect("the log is sound");
+        Self { dir, console, id: *ids.first().expect("one at least") }
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
@@ -170,8 +190,10 @@ impl World {
         Person { cookie, csrf }
     }
 
+    /// The log, without the journal's own signatures.
     fn log(&self) -> Vec<Record> {
-        entries(self.dir.path()).into_iter().map(|entry| entry.record).collect()
+        let records = entries(self.dir.path()).into_iter().map(|entry| entry.record);
+        records.filter(|record| !matches!(record, Record::Checkpoint(_))).collect()
     }
 }
 
@@ -287,6 +309,21 @@ async fn nothing_changes_without_session_token_role_and_own_page() {
             "{path}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_records_are_all_there_or_nothing_leaves() {
+    // The first record of an act about more than a thousand decisions is too much for this queue; the last is not.
+    let options = Options { queue_bytes: 60_000, ..Options::default() };
+    let world = World::of(1_002, Some(options));
+    let rita = world.log_in("rita").await;
+    let export = json!({ "q": "review:correct", "format": "labelled", "why": "to measure" });
+    let taken = world.post("/api/export", Some(&rita), export).await;
+    assert_eq!(taken.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!String::from_utf8_lossy(taken.body()).contains(SECRET));
+    let bulk = json!({ "q": "review:correct", "expect": 1_001, "verdict": "correct" });
+    let judged = world.post("/api/bulk", Some(&rita), bulk).await;
+    assert_eq!(judged.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ pub(super) fn reveal(asking: &Asking<'_>, path: &[&str]) -> Result<Reply, Proble
     let Some(texts) = &found.texts else { return Err(Problem::not_found("text")) };
     let (by, time) = (Text::from(asking.user().to_owned()), Timestamp::now());
     let revealed = Revealed { time, by, decisions: vec![found.row.id], at: Vec::new(), why };
-    console.recorded(console.journal()?.append_revealed(&revealed))?;
+    console.recorded(|journal| journal.append_revealed(&revealed))?;
     let shown = shown(texts, detail::closed(&found));
     let reveals = console.index.detail(found.row.id)?.map(|now| now.reveals).unwrap_or_default();
     Ok(Reply::json(&json!({ "texts": shown, "reveals": reveals })))
@@ -168,10 +168,9 @@ struct Said {
 /// Records it, as one act.
 fn say(asking: &Asking<'_>, decisions: &[Uuid], said: &Said) -> Result<Uuid, Problem> {
     let (act, time) = (Uuid::now_v7(), Timestamp::now());
-    let journal = asking.console.journal()?;
-    let mut last = None;
+    let (mut done, all) = (0, decisions.len());
     for part in decisions.chunks(limits::REVIEWED_ENTRIES) {
-        last = Some(journal.append_reviewed(&Reviewed {
+        let reviewed = Reviewed {
             act,
             time,
             by: asking.user().to_owned().into(),
@@ -180,11 +179,21 @@ fn say(asking: &Asking<'_>, decisions: &[Uuid], said: &Said) -> Result<Uuid, Pro
             category: said.category.clone().map(Into::into),
             comment: said.comment.trim().to_owned(),
             undoes: said.undoes,
-        }));
-    }
-    // Records become durable in order, so the last stands for all.
-    if let Some(receipt) = last {
-        asking.console.recorded(receipt)?;
+        };
+        let recorded = asking.console.recorded(|journal| journal.append_reviewed(&reviewed));
+        recorded.map_err(|problem| partly(problem, done, all))?;
+        done += part.len();
     }
     Ok(act)
+}
+
+/// Says how far an act came that could not be recorded to its end.
+fn partly(problem: Problem, done: usize, all: usize) -> Problem {
+    if done == 0 {
+        return problem;
+    }
+    let message = format!(
+        "Only {done} of {all} are on record: the log took no more. Look again at the rest."
+    );
+    Problem { message, ..problem }
 }

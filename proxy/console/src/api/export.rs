@@ -148,19 +148,13 @@ fn labelled(asking: &Asking<'_>, query: &Query, why: &str) -> Result<Vec<u8>, Pr
 }
 
 fn reveal(asking: &Asking<'_>, ids: &[Uuid], why: &str) -> Result<(), Problem> {
-    let mut last = None;
     for part in ids.chunks(limits::REVIEWED_ENTRIES) {
         let (by, time) = (asking.user().to_owned().into(), Timestamp::now());
-        let revealed = Revealed {
-            time,
-            by,
-            decisions: part.to_vec(),
-            at: Vec::new(),
-            why: format!("export: {why}"),
-        };
-        last = Some(asking.console.journal()?.append_revealed(&revealed));
+        let (decisions, why) = (part.to_vec(), format!("export: {why}"));
+        let revealed = Revealed { time, by, decisions, at: Vec::new(), why };
+        asking.console.recorded(|journal| journal.append_revealed(&revealed))?;
     }
-    last.map_or(Ok(()), |receipt| asking.console.recorded(receipt))
+    Ok(())
 }
 
 /// What the verdicts about one decision say about its texts. Reviewers who differ say nothing.
