@@ -143,6 +143,9 @@ async fn decisions_are_found_shown_and_exported() {
     let tail = stdout(&audit(&["tail", dir, "action:block"]));
     assert!(tail.contains("block: violent_crimes") && tail.lines().count() == 1, "{tail}");
 
+    let records = stdout(&audit(&["tail", dir, "--json", "-n", "100"]));
+    assert!(records.contains("\"examined\"") && !records.contains("hello"), "{records}");
+
     let id = rows(&["hello"])[0]["id"].as_str().unwrap().to_owned();
     let shown = stdout(&audit(&["show", dir, &id]));
     assert!(shown.contains("/messages/0/content") && !shown.contains("hello"), "{shown}");

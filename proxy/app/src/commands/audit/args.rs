@@ -58,7 +58,8 @@ pub(crate) struct TailArgs {
     /// Go on showing decisions as they are made
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Print JSON lines: without a filter the records as they stand in the log, with one what `query` prints
+    /// Print JSON lines: without a filter the records as they stand in the log but for kept texts, with one what `query`
+    /// prints
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -18,7 +18,7 @@ use proxy_audit::{Closed, Entry, Follower, Record};
 
 pub(crate) use args::AuditArgs;
 use args::{AuditCommand, TailArgs};
-use visible::visible;
+use visible::{visible, visible_json};
 
 use crate::commands::diff;
 use crate::failure::Failure;
@@ -51,7 +51,7 @@ fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
         for entry in &mut follower {
             let entry = entry.map_err(|error| unreadable(dir, &error))?;
             if *json {
-                println!("{}", entry.to_json());
+                println!("{}", visible_json(&without_texts(entry).to_json()));
             } else if let Some(line) = as_line(&entry) {
                 println!("{line}");
             }
@@ -61,6 +61,14 @@ fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Kept texts are shown by `show --reveal` alone, which records that.
+fn without_texts(mut entry: Entry) -> Entry {
+    if let Record::Examined(examined) = &mut entry.record {
+        examined.input.iter_mut().chain(&mut examined.output).for_each(|kept| kept.text = None);
+    }
+    entry
 }
 
 /// One line for a person. What comes before the end of a request says nothing that its end will not say.
