@@ -20,6 +20,8 @@ use crate::tls::{Greeting, Tls};
 pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
 /// In the log's folder, unless it is said where.
 const USERS: &str = "console-users.json";
+/// How long one question to the index may take: some tens of millions of decisions.
+const QUESTION: Duration = Duration::from_secs(20);
 /// How long what is asked may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -95,7 +97,7 @@ impl Served {
         let Shown { audit_dir, journal, rules } = shown;
         let index = Index::open(&audit_dir)
             .map_err(|error| Failure::environment("the log cannot be searched", &error))?;
-        let index = Arc::new(index);
+        let index = Arc::new(index.limited(QUESTION));
         let failed = |error: &proxy_index::IndexError| {
             tracing::error!(%error, "the index of the audit log is not up to date");
         };

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,11 +12,13 @@ use proxy_index::Index;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use crate::access::{Attempts, Hosts, Role, Sessions, Users};
+use crate::access::{Attempts, Hosts, Role, Session, Sessions, Users};
 use crate::api;
 use crate::request::Request;
 use crate::respond::{Problem, Reply};
 use crate::rules::Rules;
+use crate::searches::Searches;
+use crate::turns::Turns;
 
 /// How long somebody who follows the log waits for news at most, before asking again.
 const NEWS_TIME: Duration = Duration::from_secs(20);
@@ -63,10 +65,8 @@ pub(crate) struct Shared {
     pub(crate) rules: Rules,
     pub(crate) sessions: Sessions,
     pub(crate) attempts: Attempts,
-    /// Checking a password takes much memory: one at a time.
-    pub(crate) hashing: Mutex<()>,
-    /// Bulk actions, exports and what-ifs read much: one at a time.
-    pub(crate) heavy: Mutex<()>,
+    pub(crate) searches: Searches,
+    pub(crate) turns: Turns,
 }
 
 impl Console {
@@ -84,8 +84,8 @@ impl Console {
             rules,
             sessions: Sessions::default(),
             attempts: Attempts::default(),
-            hashing: Mutex::default(),
-            heavy: Mutex::default(),
+            searches: Searches::default(),
+            turns: Turns::default(),
         }))
     }
 
@@ -105,19 +105,27 @@ impl Console {
         reply.into_response()
     }
 
-    async fn answer(&self, request: Request) -> Reply {
+    async fn answer(&self, mut request: Request) -> Reply {
         let until = Instant::now() + NEWS_TIME;
         loop {
-            let (shared, asked) = (Arc::clone(&self.0), request.clone());
-            let reply = match spawn_blocking(move || api::answer(&shared, &asked)).await {
-                Ok(reply) => reply,
-                Err(error) => Problem::ours("the console failed", &error).into(),
-            };
-            if !reply.nothing_yet || Instant::now() >= until {
+            let reply = self.answer_once(request.clone()).await.unwrap_or_else(Into::into);
+            if reply.nothing_until.is_none() || Instant::now() >= until {
                 return reply;
             }
+            request.seen = reply.nothing_until;
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Waits for a turn before it takes a thread, and keeps both until the answer is there, whoever has left meanwhile.
+    async fn answer_once(&self, request: Request) -> Result<Reply, Problem> {
+        let turn = self.0.turns.wait(api::work(&request)).await?;
+        let shared = Arc::clone(&self.0);
+        let answer = move || {
+            let _turn = turn;
+            api::answer(&shared, &request)
+        };
+        spawn_blocking(answer).await.map_err(|error| Problem::ours("the console failed", &error))
     }
 }
 
@@ -161,11 +169,16 @@ impl Shared {
         act: &'static str,
         about: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<(), Problem> {
-        let about = about.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let time = jiff::Timestamp::now();
-        let by = Text::from(by.to_owned());
-        let acted = Acted { time, by, act: act.into(), about };
+        let acted = acted(by, act, about);
         self.recorded(|journal| journal.append_acted(&acted))
+    }
+
+    /// Records that `session` looks for words in texts, by this filter, unless that is on record.
+    pub(crate) fn search(&self, session: &Session, filter: &str) -> Result<(), Problem> {
+        self.searches.record((&session.csrf, filter), Instant::now(), || {
+            let acted = acted(&session.user, SEARCHED, [("filter", filter.to_owned())]);
+            self.on_record(|journal| journal.append_acted(&acted))
+        })
     }
 
     /// Whether `role` may read kept texts, as the policy says it.
@@ -177,12 +190,20 @@ impl Shared {
             roles.is_empty() || Role::ALL.into_iter().any(|one| one <= role && named(one));
         role >= Role::Reviewer && allowed
     }
+}
 
-    /// Waits for the turn of something that reads much.
-    pub(crate) fn turn(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.heavy.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The act of looking for words in kept texts: `about` says the `filter`.
+const SEARCHED: &str = "searched";
+
+fn acted(
+    by: &str,
+    act: &'static str,
+    about: impl IntoIterator<Item = (&'static str, String)>,
+) -> Acted {
+    let about = about.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let (time, by) = (jiff::Timestamp::now(), Text::from(by.to_owned()));
+    Acted { time, by, act: act.into(), about }
 }
 
 /// Why nothing can be done where the log is written by another process.
-pub(crate) const READ_ONLY: &str = "This console only reads: another process writes this log. Texts, verdicts and exports need its own console.";
+pub(crate) const READ_ONLY: &str = "This console only reads: another process writes this log. Texts, searches for words, verdicts and exports need its own console.";

@@ -14,6 +14,8 @@ mod draft;
 mod request;
 mod respond;
 mod rules;
+mod searches;
+mod turns;
 
 pub use access::{Role, UserError, Users};
 pub use console::{Console, Parts};

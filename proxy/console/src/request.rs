@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) remote: Option<IpAddr>,
+    /// How far was looked for what this waits for.
+    pub(crate) seen: Option<u64>,
 }
 
 impl Request {
@@ -39,7 +41,8 @@ impl Request {
         let body = tokio::time::timeout(BODY_TIME, collect(body)).await.map_err(|_| {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive.")
         })??;
-        Ok(Self { method: head.method, uri: head.uri, headers: head.headers, body, remote })
+        let http::request::Parts { method, uri, headers, .. } = head;
+        Ok(Self { method, uri, headers, body, remote, seen: None })
     }
 
     /// The parts of the path, percent escapes taken back.

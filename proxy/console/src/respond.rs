@@ -28,8 +28,8 @@ pub(crate) struct Reply {
     media: &'static str,
     body: Bytes,
     headers: Vec<(HeaderName, String)>,
-    /// Nothing has happened yet that was asked about: ask again.
-    pub(crate) nothing_yet: bool,
+    /// Nothing has happened yet that was asked about, up to the record of this number: ask again.
+    pub(crate) nothing_until: Option<u64>,
 }
 
 /// Why something is refused: what the page may say about it.
@@ -77,6 +77,10 @@ impl Problem {
 
 impl From<proxy_index::IndexError> for Problem {
     fn from(error: proxy_index::IndexError) -> Self {
+        if matches!(error, proxy_index::IndexError::TooSlow) {
+            let message = "This takes too long. Narrow the filter, for example with since:24h.";
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, message);
+        }
         Self::ours("the index of the log cannot be read", &error)
     }
 }
@@ -95,7 +99,7 @@ impl From<crate::UserError> for Problem {
 
 impl Reply {
     fn new(status: StatusCode, media: &'static str, body: Bytes) -> Self {
-        Self { status, media, body, headers: Vec::new(), nothing_yet: false }
+        Self { status, media, body, headers: Vec::new(), nothing_until: None }
     }
 
     /// `value` as JSON.

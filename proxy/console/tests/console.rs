@@ -9,6 +9,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -23,6 +24,8 @@ use proxy_console::{Console, Document, Parts, Role, Rules, Users};
 use proxy_index::Index;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 const PASSWORD: &str = "correct horse battery";
@@ -31,6 +34,8 @@ const SECRET: &str = "the words of the caller";
 struct World {
     dir: TempDir,
     console: Console,
+    /// Whoever holds it keeps the policy's document from being read.
+    gate: Arc<Semaphore>,
     id: Uuid,
 }
 
@@ -107,10 +112,14 @@ fn closed(id: Uuid, time: Timestamp) -> Closed {
     }
 }
 
-fn rules() -> Rules {
+fn rules(gate: &Arc<Semaphore>) -> Rules {
     let source = library::by_name("default").expect("it is shipped");
     let (policy, _) = Policy::parse(source, "default.yaml").expect("it is a policy");
-    let document = move || Ok(Document { file: "default.yaml".into(), text: source.into() });
+    let gate = Arc::clone(gate);
+    let document = move || {
+        drop(Handle::current().block_on(gate.acquire()));
+        Ok(Document { file: "default.yaml".into(), text: source.into() })
+    };
     Rules::new(move || policy.clone(), document, Vec::new())
 }
 
@@ -137,6 +146,7 @@ impl World {
             users.add(name, role, PASSWORD).expect("added");
         }
         let index = Arc::new(Index::open(dir.path()).expect("an index"));
+        let gate = Arc::new(Semaphore::new(1));
         let console = Console::new(Parts {
             address: "127.0.0.1:8090".parse().expect("an address"),
             hosts: Vec::new(),
@@ -145,10 +155,10 @@ impl World {
             log: dir.path().to_owned(),
             index: Arc::clone(&index),
             journal,
-            rules: rules(),
+            rules: rules(&gate),
         });
         index.catch_up(|_| {}).expect("the log is sound");
-        Self { dir, console, id: *ids.first().expect("one at least") }
+        Self { dir, console, gate, id: *ids.first().expect("one at least") }
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
@@ -242,9 +252,40 @@ async fn texts_are_shown_to_who_may_and_only_once_it_is_on_record() {
         StatusCode::FORBIDDEN,
         "what is found would tell what the text says"
     );
-    let search =
-        world.send(Method::GET, "/api/count?q=%22caller%22", Some(&rita), Value::Null).await;
-    assert_eq!(value(&search)["count"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_for_words_is_on_record_before_it_is_answered() {
+    let world = World::new(true);
+    let rita = world.log_in("rita").await;
+    let searched = || -> Vec<String> {
+        let acts = world.log().into_iter().filter_map(|record| match record {
+            Record::Acted(acted) if acted.act == "searched" => Some(acted),
+            _ => None,
+        });
+        acts.map(|acted| format!("{}: {}", acted.by, acted.about["filter"])).collect()
+    };
+    // What a page asks about one filter is one search; another word, or another session, is another.
+    for (words, count) in [("%22caller%22", 1), ("%22the+words%22", 1), ("-%22caller%22", 0)] {
+        let before = searched().len();
+        for path in ["count", "decisions", "facets", "timeline", "overview"] {
+            let path = format!("/api/{path}?q={words}");
+            let found = world.send(Method::GET, &path, Some(&rita), Value::Null).await;
+            assert_eq!(found.status(), StatusCode::OK, "{path}");
+            assert_eq!(searched().len(), before + 1, "{path}");
+            if path.contains("count") {
+                assert_eq!(value(&found)["count"], count);
+            }
+        }
+    }
+    assert_eq!(searched()[1], "rita: \"the words\"");
+    let again = world.log_in("rita").await;
+    world.send(Method::GET, "/api/count?q=%22caller%22", Some(&again), Value::Null).await;
+    assert_eq!(searched().len(), 4);
+    world.send(Method::GET, "/api/count?q=caller+id:", Some(&again), Value::Null).await;
+    assert_eq!(searched().len(), 4, "what is no filter is no search");
+    world.send(Method::GET, "/api/count?q=score%3E0.5", Some(&again), Value::Null).await;
+    assert_eq!(searched().len(), 4, "no words, no search");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,6 +352,47 @@ async fn nothing_changes_without_session_token_role_and_own_page() {
     }
 }
 
+#[test]
+fn whoever_asks_much_waits_and_nobody_else() {
+    let (threads, asked) = (6, 40);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(threads).enable_all().build();
+    runtime.expect("a runtime starts").block_on(async {
+        let world = Arc::new(World::new(true));
+        let vera = Arc::new(world.log_in("vera").await);
+        let held = world.gate.acquire().await.expect("it is open");
+        let what_if = json!({ "category": "hate", "threshold": 0.5, "days": 1 });
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..asked {
+            let (world, vera, what_if) = (Arc::clone(&world), Arc::clone(&vera), what_if.clone());
+            waiting.spawn(async move {
+                world.post("/api/what-if", Some(&vera), what_if).await.status()
+            });
+        }
+        // One is at work and eight wait; the others are told at once to come again.
+        let mut busy = 0;
+        while busy + 9 < asked {
+            let status = tokio::time::timeout(Duration::from_secs(20), waiting.join_next());
+            let status = status.await.expect("in time").expect("one is left").expect("it ends");
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+            busy += 1;
+        }
+        // The others neither keep threads from the guard nor from people who look at a list.
+        let threads = (1..threads)
+            .map(|_| tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(1))));
+        for thread in threads.collect::<Vec<_>>() {
+            let thread = tokio::time::timeout(Duration::from_secs(20), thread);
+            thread.await.expect("there is a thread").expect("it ends");
+        }
+        let list = world.send(Method::GET, "/api/decisions", Some(&vera), Value::Null).await;
+        assert_eq!(list.status(), StatusCode::OK);
+        drop(held);
+        while let Some(status) = waiting.join_next().await {
+            assert_eq!(status.expect("it ends"), StatusCode::OK);
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_records_are_all_there_or_nothing_leaves() {
     // The first record of an act about more than a thousand decisions is too much for this queue; the last is not.
@@ -343,5 +425,10 @@ async fn what_cannot_be_recorded_does_not_happen() {
         let response = world.post(&path, Some(&rita), body).await;
         assert_eq!(response.status(), StatusCode::CONFLICT, "{path}");
         assert!(!String::from_utf8_lossy(response.body()).contains(SECRET));
+    }
+    for path in ["count", "decisions", "tail", "facets", "timeline", "overview"] {
+        let path = format!("/api/{path}?q=%22caller%22");
+        let search = world.send(Method::GET, &path, Some(&rita), Value::Null).await;
+        assert_eq!(search.status(), StatusCode::CONFLICT, "{path}");
     }
 }

@@ -17,6 +17,9 @@ pub enum IndexError {
         #[source]
         source: rusqlite::Error,
     },
+    /// The question takes longer than [`Index::limited`](crate::Index::limited) allows.
+    #[error("this takes too long: narrow the filter")]
+    TooSlow,
     /// The log cannot be read or is not sound.
     #[error(transparent)]
     Log(#[from] ReadError),

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::IndexError;
 use crate::packed;
@@ -13,6 +14,9 @@ use crate::schema::{PRAGMAS, TABLES, VERSION};
 
 /// The index of a log has this name in the log's own folder, unless it is put elsewhere.
 pub const FILE: &str = "index.sqlite";
+
+/// Steps of SQLite's machine between two looks at the clock: some microseconds.
+const STEPS: i32 = 1_000;
 
 /// Connections for reading that are kept open.
 const READERS: usize = 8;
@@ -25,6 +29,7 @@ pub struct Index {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
+    longest: Option<Duration>,
 }
 
 impl Index {
@@ -50,7 +55,14 @@ impl Index {
         let writer = connect(path, flags).map_err(unusable)?;
         prepare(&writer).map_err(unusable)?;
         let (log, path, readers) = (log.into(), path.into(), Mutex::default());
-        Ok(Self { log, path, writer: Mutex::new(writer), readers })
+        Ok(Self { log, path, writer: Mutex::new(writer), readers, longest: None })
+    }
+
+    /// Gives up every question that takes longer than `longest`, with [`IndexError::TooSlow`]. Taking in records takes as
+    /// long as it takes.
+    #[must_use]
+    pub fn limited(self, longest: Duration) -> Self {
+        Self { longest: Some(longest), ..self }
     }
 
     /// Where the file is.
@@ -74,11 +86,19 @@ impl Index {
     ) -> Result<T, IndexError> {
         let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let reader = match kept {
+        let mut reader = match kept {
             Some(reader) => reader,
             None => connect(&self.path, flags).map_err(|error| self.unusable(error))?,
         };
-        let answer = ask(&reader).map_err(|error| self.unusable(error));
+        if let Some(longest) = self.longest {
+            let end = Instant::now() + longest;
+            let is_over = move || Instant::now() >= end;
+            reader.progress_handler(STEPS, Some(is_over)).map_err(|error| self.unusable(error))?;
+        }
+        let answer = ask(&reader).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => IndexError::TooSlow,
+            _ => self.unusable(error),
+        });
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < READERS {
             readers.push(reader);

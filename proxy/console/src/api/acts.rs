@@ -112,7 +112,6 @@ pub(super) fn verdict(asking: &Asking<'_>, path: &[&str]) -> Result<Reply, Probl
 pub(super) fn bulk(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let Bulk { q, expect, verdict, comment } = asking.request.json()?;
     let verdict = assessment(&verdict)?;
-    let _turn = asking.console.turn();
     let ids = asking.console.index.ids(&asking.query(&q)?, BULK + 1)?;
     if ids.len() > BULK {
         return Err(Problem::wrong(format!("A bulk action is about at most {BULK} decisions.")));

@@ -47,17 +47,19 @@ pub(super) fn list(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
 /// `GET /api/tail?q=&after=`: what came since, newest first; waits a while if that is nothing.
 pub(super) fn tail(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let (request, index) = (asking.request, &asking.console.index);
-    let after = request.number("after")?.unwrap_or_default();
+    let (filter, after) = (asking.filter()?, request.number("after")?.unwrap_or_default());
+    // Nothing was found before, up to there: neither is it now.
+    let after = request.seen.map_or(after, |seen| seen.max(after));
     let position = index.position()?;
     let limit = usize::try_from(MOST).unwrap_or_default();
-    let mut rows = index.tail(&asking.filter()?, after, limit)?;
+    let mut rows = if position > after { index.tail(&filter, after, limit)? } else { Vec::new() };
     // Full: what follows is fetched next.
     let last = rows.last().filter(|_| rows.len() == limit).map_or(position, |row| row.seq);
     rows.reverse();
     let nothing_yet = rows.is_empty();
     let last = if nothing_yet { position } else { last.max(rows.first().map_or(0, |row| row.seq)) };
     let mut reply = Reply::json(&json!({ "rows": rows, "last": last }));
-    reply.nothing_yet = nothing_yet;
+    reply.nothing_until = nothing_yet.then_some(position);
     Ok(reply)
 }
 

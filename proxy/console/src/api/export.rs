@@ -28,7 +28,6 @@ struct Wanted {
 pub(super) fn file(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let Wanted { q, format, why } = asking.request.json()?;
     let query = asking.query(&q)?;
-    let _turn = asking.console.turn();
     let (name, body) = match format.as_str() {
         "csv" => ("decisions.csv", csv(&rows(asking, &query)?)),
         "jsonl" => ("decisions.jsonl", lines(&rows(asking, &query)?)),

@@ -22,6 +22,7 @@ use crate::assets;
 use crate::console::Shared;
 use crate::request::Request;
 use crate::respond::{Problem, Reply};
+use crate::turns::Work;
 
 /// Somebody who asks, and what they ask.
 pub(crate) struct Asking<'a> {
@@ -37,6 +38,19 @@ type Handler = fn(&Asking<'_>, &[&str]) -> Result<Reply, Problem>;
 /// Answers a request; whoever asks has been read, not believed.
 pub(crate) fn answer(console: &Shared, request: &Request) -> Reply {
     route(console, request).unwrap_or_else(Into::into)
+}
+
+/// What kind of work a request is.
+pub(crate) fn work(request: &Request) -> Work {
+    let path = request.path();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match (request.method.as_str(), path.as_slice()) {
+        ("POST", ["api", "session"]) => Work::Password,
+        ("POST", ["api", "bulk" | "export" | "what-if"] | ["api", "acts", _, "undo"]) => {
+            Work::Heavy
+        }
+        _ => Work::Ordinary,
+    }
 }
 
 fn route(console: &Shared, request: &Request) -> Result<Reply, Problem> {
@@ -146,14 +160,17 @@ impl Asking<'_> {
         self.query(&self.request.query("q").unwrap_or_default())
     }
 
-    /// A filter. Who may not read texts may not look for words in them either: what is found would tell.
+    /// A filter. Who may not read texts may not look for words in them either, and whoever may is on record first: what
+    /// is found tells what they say.
     fn query(&self, text: &str) -> Result<Query, Problem> {
         let query: Query = text.parse()?;
-        let looks_inside = query.terms.iter().any(|term| matches!(term.test, Test::Text(_)));
-        if looks_inside && !self.console.may_reveal(self.role) {
-            return Err(Problem::forbidden(
-                "Only who may read texts may search them: leave the words out.",
-            ));
+        if query.terms.iter().any(|term| matches!(term.test, Test::Text(_))) {
+            if !self.console.may_reveal(self.role) {
+                return Err(Problem::forbidden(
+                    "Only who may read texts may search them: leave the words out.",
+                ));
+            }
+            self.console.search(&self.session, text)?;
         }
         Ok(query)
     }

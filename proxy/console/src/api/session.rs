@@ -1,6 +1,5 @@
 //! Logging in and out.
 
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use http::{StatusCode, header};
@@ -34,10 +33,7 @@ pub(super) fn log_in(console: &Shared, request: &Request) -> Result<Reply, Probl
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, message);
         Problem { retry_after: Some(seconds), ..problem }
     })?;
-    let checked = {
-        let _one_at_a_time = console.hashing.lock().unwrap_or_else(PoisonError::into_inner);
-        console.users.check(&name, &password)?
-    };
+    let checked = console.users.check(&name, &password)?;
     let address = request.remote.map(|address| ("address", address.to_string()));
     let Some(role) = checked else {
         if console.journal.is_some() {

@@ -71,7 +71,6 @@ pub(super) fn show(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let since = Timestamp::now() - SignedDuration::from_hours(24 * i64::from(days));
     let now = before.rule(category, Direction::Input).threshold;
     let mut replayed = Replayed::new([before, after], category, since);
-    let _turn = console.turn();
     decisions(&console.log, |decided| replayed.exchange(decided))
         .map_err(|error| Problem::ours("the log cannot be read", &error))?;
     Ok(Reply::json(&replayed.as_json(now, threshold, draft.as_deref())))

@@ -1,7 +1,9 @@
 //! Decisions are found by everything that is said about them.
 
+use std::time::Duration;
+
 use proxy_audit::{Action, Record};
-use proxy_index::{Field, Index, Query};
+use proxy_index::{Field, Index, IndexError, Query};
 
 use crate::support::{Told, id, journal, tell};
 
@@ -135,6 +137,18 @@ fn charts_count_what_lists_have() {
     assert_eq!((scores.decisions, scores.more), (20, false));
     let hate = scores.distributions.iter().find(|of| of.category == "hate").expect("it was scored");
     assert_eq!((hate.counts[90], hate.counts.iter().sum::<u64>()), (10, 10));
+}
+
+#[test]
+fn a_question_that_takes_too_long_is_given_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path());
+    let index = Index::open(dir.path()).expect("the index is made").limited(Duration::ZERO);
+    index.catch_up(|_| {}).expect("taking in takes as long as it takes");
+    let query: Query = "-route:*x*y* ".repeat(60).parse().expect("it is a filter");
+    assert!(matches!(index.count(&query), Err(IndexError::TooSlow)));
+    let index = Index::open(dir.path()).expect("it opens").limited(Duration::from_secs(60));
+    assert_eq!(index.count(&query).expect("the index answers"), 60);
 }
 
 #[test]
