@@ -2,6 +2,7 @@
 //! at them: once for a filter in a session, not for each page, chart and glance at what is new.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,9 +32,9 @@ impl Searches {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, time| now.duration_since(*time) < STANDS);
         let search = (session.to_owned(), filter.to_owned());
-        if !known.contains_key(&search) {
+        if let Entry::Vacant(place) = known.entry(search) {
             record()?;
-            known.insert(search, now);
+            place.insert(now);
         }
         Ok(())
     }
