@@ -14,11 +14,12 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use uuid::Uuid;
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk as _, RealDisk};
 use crate::error::ReadError;
 use crate::fault::{Fault, Problem};
 use crate::line;
-use crate::segment::{self, Lines, Piece};
+use crate::removed;
+use crate::segment::{Lines, Piece};
 use crate::words::{Action, CheckStatus};
 
 /// A decision as it was recorded, with what it was made from.
@@ -135,7 +136,7 @@ struct Beginning<'a> {
 pub fn decisions(dir: &Path, mut visit: impl FnMut(&Decided<'_>)) -> Result<u64, ReadError> {
     let disk = RealDisk::new(dir);
     let io = |name: &str, source| ReadError::Io { path: dir.join(name), source };
-    let segments = disk.files().map(segment::sorted).map_err(|error| io("", error))?;
+    let segments = removed::kept(&disk).map_err(|error| io("", error))?;
     if segments.is_empty() {
         return Err(ReadError::NoJournal { dir: dir.into() });
     }

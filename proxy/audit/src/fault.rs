@@ -137,6 +137,9 @@ pub enum Problem {
         /// The last one.
         last: u64,
     },
+    /// A segment stands where one was removed, and is not what the note about that says.
+    #[error("a signed note says that this segment was removed, and this is not what it held")]
+    NotRemoved,
     /// The request is open already.
     #[error("request {0} is opened twice")]
     OpenedTwice(Uuid),

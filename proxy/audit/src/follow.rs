@@ -7,6 +7,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::entry::Entry;
 use crate::error::ReadError;
 use crate::fault::Fault;
+use crate::removed;
 use crate::segment::{self, Lines, Piece};
 
 /// Bytes read at once while looking for lines from the end.
@@ -39,14 +40,18 @@ impl Place {
     /// [`ReadError::Io`] if its segment cannot be read (it may have been removed), [`ReadError::Damaged`] if there is
     /// no sound record here.
     pub fn read(self, dir: &Path) -> Result<Entry, ReadError> {
-        let segment = segment::name(self.segment);
-        let mut follower = Follower::at(RealDisk::new(dir), segment.clone(), self.offset);
-        match follower.line()? {
+        let (disk, segment) = (RealDisk::new(dir), segment::name(self.segment));
+        let no_record = |kind| {
+            let source = io::Error::new(kind, "no record stands there");
+            ReadError::Io { path: dir.join(&segment), source }
+        };
+        let gone = removed::last_gone(&disk).map_err(|error| io(&disk, removed::FILE, error))?;
+        if self.segment <= gone {
+            return Err(no_record(io::ErrorKind::NotFound));
+        }
+        match Follower::at(disk, segment.clone(), self.offset).line()? {
             Some(line) => line.map_err(|fault| ReadError::Damaged(Box::new(fault))),
-            None => {
-                let gone = io::Error::new(io::ErrorKind::UnexpectedEof, "no record stands there");
-                Err(ReadError::Io { path: dir.join(segment), source: gone })
-            }
+            None => Err(no_record(io::ErrorKind::UnexpectedEof)),
         }
     }
 }
@@ -203,7 +208,7 @@ impl std::fmt::Debug for Follower {
 }
 
 fn segments(disk: &RealDisk) -> Result<Vec<String>, ReadError> {
-    disk.files().map(segment::sorted).map_err(|error| io(disk, "", error))
+    removed::kept(disk).map_err(|error| io(disk, "", error))
 }
 
 fn io(disk: &RealDisk, name: &str, source: io::Error) -> ReadError {

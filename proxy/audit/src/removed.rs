@@ -9,6 +9,7 @@ use crate::disk::{self, Disk};
 use crate::fault::Problem;
 use crate::keys::{Keys, PublicKey};
 use crate::line::{Digest, Head};
+use crate::segment;
 use crate::trust::Signatures;
 
 /// Name of the file with the notes, one on each line.
@@ -86,6 +87,22 @@ pub(crate) fn last(notes: &[Removed], signatures: &Signatures) -> Result<Option<
         head = Head { seq: note.last, hash: note.hash };
     }
     Ok((head != Head::GENESIS).then_some(head))
+}
+
+/// The segments that hold nothing but records up to number `gone`, and the others.
+pub(crate) fn split(segments: Vec<String>, gone: u64) -> (Vec<String>, Vec<String>) {
+    segments.into_iter().partition(|name| segment::first(name).is_some_and(|first| first <= gone))
+}
+
+/// The segments of the log, oldest first, without those that a note says are gone: whatever stands in their place is not
+/// of the log. Readers take the notes at their word; [`crate::verify`] checks them.
+pub(crate) fn kept(disk: &dyn Disk) -> io::Result<Vec<String>> {
+    Ok(split(segment::sorted(disk.files()?), last_gone(disk)?).1)
+}
+
+/// The number of the last record that notes say is gone; 0 if none is.
+pub(crate) fn last_gone(disk: &dyn Disk) -> io::Result<u64> {
+    Ok(read(disk)?.last().map_or(0, |note| note.last))
 }
 
 /// The notes in `disk`, oldest first.

@@ -1,51 +1,93 @@
 //! Removing old segments.
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::disk::{Disk, RealDisk};
-use crate::entry::{Entry, Record};
+use crate::entry::Record;
 use crate::error::ReadError;
+use crate::fault::{Fault, Problem};
 use crate::follow::Follower;
 use crate::keys;
-use crate::line::Head;
 use crate::removed::{self, Removed};
-use crate::segment::{self, Lines, Piece};
+use crate::scan::Scan;
+use crate::segment;
+use crate::trust::Signatures;
+use crate::verify::{check_left_over, complete};
+
+/// Name of the file that whoever removes segments has locked. It holds nothing; the lock ends with the process.
+const LOCK: &str = "removed.lock";
 
 /// Removes the oldest segments that hold nothing but records before number `seq`, and leaves a signed note in their place:
-/// the rest still verifies. The last segment is never removed. May run beside the process that writes the log. `None`:
-/// there is no such segment.
+/// the rest still verifies. The last segment is never removed. May run beside the process that writes the log; a second
+/// removal waits for the first. `None`: there is no such segment.
 ///
 /// # Errors
-/// [`ReadError::NoJournal`] if there is none, [`ReadError::Damaged`] if a segment to be removed is not sound,
-/// [`ReadError::Io`] if the directory cannot be read or written.
+/// [`ReadError::Damaged`] if what is to be removed is not as the journal wrote it: nothing is signed then that would say
+/// it was. [`ReadError::Io`] if the directory cannot be read or written.
 pub fn remove_before(dir: &Path, seq: u64, why: &str) -> Result<Option<Removed>, ReadError> {
-    let disk = RealDisk::new(dir);
-    let io = |name: &str, source| ReadError::Io { path: dir.join(name), source };
-    let segments = disk.files().map(segment::sorted).map_err(|error| io("", error))?;
-    let firsts = segments.iter().filter_map(|name| segment::first(name));
-    let next: Vec<u64> = firsts.skip(1).collect();
-    let gone = segments.iter().zip(next).filter(|(_, next)| *next <= seq);
-    let gone: Vec<(&String, u64)> = gone.collect();
-    let Some((last, next)) = gone.last() else { return Ok(None) };
-    let notes = removed::read(&disk).map_err(|error| io(removed::FILE, error))?;
-    let from = notes.last().map_or(Head::GENESIS, |note| Head { seq: note.last, hash: note.hash });
-    let to = Head { seq: next - 1, hash: last_hash(&disk, last)? };
-    let note = match to.seq > from.seq {
-        true => {
-            let keys = keys::ready(&disk).map_err(|error| io(keys::KEY, error))?;
-            let note = Removed::sign(&keys, from, to, why);
-            removed::add(&disk, &note).map_err(|error| io(removed::FILE, error))?;
+    // Of two notes about the same records one would be false for ever.
+    let _lock = lock(dir).map_err(|source| ReadError::Io { path: dir.join(LOCK), source })?;
+    remove_on(&RealDisk::new(dir), seq, why)
+}
+
+fn lock(dir: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).mode(0o600).open(dir.join(LOCK))?;
+    file.lock()?;
+    Ok(file)
+}
+
+pub(crate) fn remove_on(
+    disk: &dyn Disk,
+    seq: u64,
+    why: &str,
+) -> Result<Option<Removed>, ReadError> {
+    let io = |name: &str, source| ReadError::Io { path: disk.dir().join(name), source };
+    let keys = keys::ready(disk).map_err(|error| io(keys::KEY, error))?;
+    let signatures = Signatures::of(keys.public());
+    let notes = removed::read(disk).map_err(|error| io(removed::FILE, error))?;
+    let from = removed::last(&notes, &signatures).map_err(not_a_note)?;
+    let mut scan = from.map_or_else(Scan::from_genesis, Scan::from_removed);
+    scan.signatures = signatures;
+    let from = scan.head();
+    let gone = before(disk, seq).map_err(|error| io("", error))?;
+    if gone.is_empty() {
+        return Ok(None);
+    }
+    let (left_over, new) = removed::split(gone.clone(), from.seq);
+    check_left_over(disk, &left_over, from)?;
+    new.iter().try_for_each(|name| complete(disk, &mut scan, name))?;
+    let note = match new.is_empty() {
+        false => {
+            let note = Removed::sign(&keys, from, scan.head(), why);
+            removed::add(disk, &note).map_err(|error| io(removed::FILE, error))?;
             Some(note)
         }
         // A removal that was interrupted has left its note.
-        false => notes.last().cloned(),
+        true => notes.last().cloned(),
     };
-    for (name, _) in &gone {
+    for name in &gone {
         disk.remove(name).map_err(|error| io(name, error))?;
+        // Each before the next, so that what an interruption leaves hangs together.
+        disk.sync().map_err(|error| io("", error))?;
     }
-    disk.sync().map_err(|error| io("", error))?;
     Ok(note)
+}
+
+/// The segments behind which another one begins with record number `seq` or before, oldest first.
+fn before(disk: &dyn Disk, seq: u64) -> io::Result<Vec<String>> {
+    let segments = segment::sorted(disk.files()?);
+    let next: Vec<u64> = segments.iter().filter_map(|name| segment::first(name)).skip(1).collect();
+    let old = segments.into_iter().zip(next).filter(|(_, next)| *next <= seq);
+    Ok(old.map(|(name, _)| name).collect())
+}
+
+fn not_a_note(problem: Problem) -> ReadError {
+    let (segment, line, offset, seq) = (removed::FILE.to_owned(), None, 0, None);
+    ReadError::Damaged(Box::new(Fault { segment, line, offset, seq, problem }))
 }
 
 /// The first record that must stay, if records are looked at segment by segment, oldest first: the segment's in which
@@ -67,16 +109,4 @@ pub fn first_that_stays(
         }
     }
     Ok(segment)
-}
-
-fn last_hash(disk: &RealDisk, name: &str) -> Result<crate::Digest, ReadError> {
-    let io = |source| ReadError::Io { path: disk.dir().join(name), source };
-    let mut lines = Lines::new(disk.read(name, 0).map_err(io)?, 0);
-    let mut last = Vec::new();
-    while let Piece::Line(line) = lines.next().map_err(io)? {
-        last.clear();
-        last.extend_from_slice(line);
-    }
-    let entry = Entry::from_line(&last);
-    entry.map(|entry| entry.hash).map_err(|problem| io(io::Error::other(problem.to_string())))
 }

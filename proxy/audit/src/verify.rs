@@ -9,7 +9,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::ReadError;
 use crate::fault::{Fault, Problem};
 use crate::keys::{self, PublicKey};
-use crate::line::Digest;
+use crate::line::{Digest, Head};
 use crate::removed;
 use crate::scan::{End, Scan, ScanError};
 use crate::segment::{self, Lines};
@@ -46,6 +46,8 @@ pub struct Report {
     pub last_time: Option<Timestamp>,
     /// Number of the last record that was removed with its segment; 0 if none was.
     pub removed: u64,
+    /// Segments among them that are still there, because a removal was interrupted.
+    pub left_over: u64,
     /// Number of the last record that a checkpoint covers. What comes after it is covered by the chain alone, until the
     /// next one: with a key given, some seconds at most.
     pub signed: u64,
@@ -130,36 +132,16 @@ fn against(disk: &dyn Disk, trust: &Trust) -> Result<Report, ReadError> {
         removed::last(&notes, &signatures).map_err(|problem| about(removed::FILE, problem))?;
     let mut scan = gone.map_or_else(Scan::from_genesis, Scan::from_removed);
     scan.signatures = signatures;
-    // A removal that was interrupted has left what its note says is gone.
-    let is_left =
-        |name: &&String| segment::first(name).is_some_and(|first| first > scan.head().seq);
-    let segments: Vec<&String> = segments.iter().filter(is_left).collect();
-    let Some(last) = segments.last().copied() else {
+    let (left_over, segments) = removed::split(segments, scan.head().seq);
+    check_left_over(disk, &left_over, scan.head())?;
+    let Some((last, before)) = segments.split_last() else {
         return Err(ReadError::NoJournal { dir: disk.dir().into() });
     };
-    let mut torn = None;
-    for name in segments.iter().copied() {
-        let before = scan.counts.records;
-        let source = disk.read(name, 0).map_err(|error| io(name, error))?;
-        let end = scan.segment(name, Lines::new(source, 0)).map_err(|error| match error {
-            ScanError::Io(error) => io(name, error),
-            ScanError::Fault(fault) => ReadError::Damaged(fault),
-        })?;
-        let offset = match end {
-            End::Torn { offset, length } => {
-                torn = Some(length);
-                offset
-            }
-            End::Whole => 0,
-        };
-        let place = (offset, Some(scan.head().seq + 1));
-        if name != last && (torn.is_some() || scan.counts.records == before) {
-            return Err(fault(name, place, Problem::Incomplete));
-        }
-        if name != last && scan.signatures.are_due() && !scan.signatures.at_end {
-            return Err(fault(name, place, Problem::Unsigned));
-        }
-    }
+    before.iter().try_for_each(|name| complete(disk, &mut scan, name))?;
+    let torn = match one(disk, &mut scan, last)? {
+        End::Torn { length, .. } => Some(length),
+        End::Whole => None,
+    };
     if let Some(fault) = scan.uncovered.take().filter(|_| scan.signatures.are_due()) {
         return Err(ReadError::Damaged(fault));
     }
@@ -170,9 +152,52 @@ fn against(disk: &dyn Disk, trust: &Trust) -> Result<Report, ReadError> {
     let removed = gone.map_or(0, |head| head.seq);
     Ok(Report {
         removed,
+        left_over: left_over.len() as u64,
         key: trust.keys.first().copied(),
         ..report(&scan, segments.len() as u64, torn)
     })
+}
+
+/// Follows the chain through one segment.
+fn one(disk: &dyn Disk, scan: &mut Scan, name: &str) -> Result<End, ReadError> {
+    let io = |source| ReadError::Io { path: disk.dir().join(name), source };
+    let lines = Lines::new(disk.read(name, 0).map_err(io)?, 0);
+    scan.segment(name, lines).map_err(|error| match error {
+        ScanError::Io(error) => io(error),
+        ScanError::Fault(fault) => ReadError::Damaged(fault),
+    })
+}
+
+/// Follows the chain through a segment behind which another one follows.
+pub(crate) fn complete(disk: &dyn Disk, scan: &mut Scan, name: &str) -> Result<(), ReadError> {
+    let before = scan.counts.records;
+    let (is_whole, offset) = match one(disk, scan, name)? {
+        End::Torn { offset, .. } => (false, offset),
+        End::Whole => (scan.counts.records > before, 0),
+    };
+    let place = (offset, Some(scan.head().seq + 1));
+    if !is_whole {
+        return Err(fault(name, place, Problem::Incomplete));
+    }
+    if scan.signatures.are_due() && !scan.signatures.at_end {
+        return Err(fault(name, place, Problem::Unsigned));
+    }
+    Ok(())
+}
+
+/// Checks segments that a removal which was interrupted has left. They are the newest of what its note says is gone, and
+/// the note has the hash of their last record: `gone`.
+pub(crate) fn check_left_over(
+    disk: &dyn Disk,
+    names: &[String],
+    gone: Head,
+) -> Result<(), ReadError> {
+    let mut scan = Scan::from_any_segment();
+    names.iter().try_for_each(|name| complete(disk, &mut scan, name))?;
+    match names.first() {
+        Some(first) if scan.head() != gone => Err(fault(first, (0, None), Problem::NotRemoved)),
+        _ => Ok(()),
+    }
 }
 
 fn fault(segment: &str, (offset, seq): (u64, Option<u64>), problem: Problem) -> ReadError {
@@ -198,6 +223,7 @@ fn report(scan: &Scan, segments: u64, torn: Option<u64>) -> Report {
         first_time,
         last_time,
         removed: 0,
+        left_over: 0,
         signed: scan.signatures.signed,
         signed_time: scan.signatures.signed_at,
         key: None,

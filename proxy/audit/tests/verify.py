@@ -161,9 +161,28 @@ class Journal:
 
 
 def segments_of(directory, gone):
-    """The segments behind what was removed, oldest first."""
-    names = (path for path in directory.iterdir() if re.fullmatch(r"\d{20}\.jsonl", path.name))
-    return sorted(path for path in names if int(path.name[:20]) > gone)
+    """The segments that a note says were removed and are still there, and those behind them, oldest first."""
+    paths = sorted(path for path in directory.iterdir() if re.fullmatch(r"\d{20}\.jsonl", path.name))
+    is_gone = lambda path: int(path.name[:20]) <= gone
+    return [path for path in paths if is_gone(path)], [path for path in paths if not is_gone(path)]
+
+
+def check_left_over(paths, journal):
+    """What an interrupted removal has left must be what its note says is gone."""
+    if not paths:
+        return
+    with paths[0].open("rb") as lines:
+        first = FRAME.fullmatch(lines.readline().rstrip(b"\n"))
+    if not first:
+        raise Bad(f"{paths[0].name} was removed, and is no segment")
+    left = Journal(None, {})
+    left.seq, left.head, left.open_unknown = int(first[2]) - 1, first[3].decode(), True
+    for path in paths:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                left.take(line.rstrip(b"\n"), path.name if number == 1 else None)
+    if (left.seq, left.head) != (journal.seq, journal.head):
+        raise Bad(f"{paths[0].name} was removed, and is not what the note says")
 
 
 def read_anchors(path, key):
@@ -185,7 +204,8 @@ def read(directory, key, anchors):
     try:
         journal.noted = read_anchors(anchors, key) if anchors else {}
         journal.removed(directory / "removed.jsonl")
-        segments = segments_of(directory, journal.seq)
+        left_over, segments = segments_of(directory, journal.seq)
+        check_left_over(left_over, journal)
         for path in segments:
             where, before = path.name, journal.seq
             with path.open("rb") as lines:

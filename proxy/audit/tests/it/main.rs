@@ -11,6 +11,7 @@ mod journal;
 mod kill;
 mod limits;
 mod read;
+mod removal;
 mod second_verifier;
 mod support;
 mod tamper;

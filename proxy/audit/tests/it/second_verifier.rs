@@ -83,7 +83,7 @@ fn a_second_verifier_agrees() {
         }
         assert!(!run(dir.path()).status.success() && verify(dir.path()).is_err());
     }
-    std::fs::write(&segment, bytes).expect("it is written");
+    std::fs::write(&segment, &bytes).expect("it is written");
 
     // And both accept what was removed with a note.
     let removed = proxy_audit::remove_before(dir.path(), 100, "a test").expect("the disk works");
@@ -93,6 +93,10 @@ fn a_second_verifier_agrees() {
     let output = run(dir.path());
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains(&format!("sound: {} records", report.records)), "{said}");
+    // But not what comes back by itself, without the segments behind it.
+    std::fs::write(&segment, &bytes).expect("it is written");
+    assert!(!run(dir.path()).status.success() && verify(dir.path()).is_err());
+    std::fs::remove_file(&segment).expect("it is removed");
     let note = dir.path().join("removed.jsonl");
     let text = std::fs::read_to_string(&note).expect("it is there");
     std::fs::write(&note, text.replace("a test", "no test")).expect("it is written");

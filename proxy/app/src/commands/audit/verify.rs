@@ -82,6 +82,13 @@ fn as_text(args: &VerifyArgs, report: &Report, noted: &[Anchor]) -> String {
     if report.removed > 0 {
         add("removed", format!("the records up to {}, with a signed note", report.removed));
     }
+    if report.left_over > 0 {
+        let left = report.left_over;
+        add(
+            "left over",
+            format!("{left} segments of these: the removal was interrupted, `audit gc` ends it"),
+        );
+    }
     if let (Some(first), Some(last)) = (report.first_time, report.last_time) {
         add("time", format!("{first} to {last}"));
     }
@@ -108,7 +115,7 @@ fn as_json(report: &Report, noted: &[Anchor]) -> String {
         "sound": true, "records": report.records, "segments": report.segments, "bytes": report.bytes,
         "opened": report.opened, "closed": report.closed, "abandoned": report.abandoned,
         "still_open": report.still_open, "examined": report.examined, "acts": report.acts,
-        "removed": report.removed, "signed": report.signed, "key": report.key.map(|key| key.to_string()),
+        "removed": report.removed, "left_over": report.left_over, "signed": report.signed, "key": report.key.map(|key| key.to_string()),
         "ending": report.ending.to_string(), "head": report.head.to_string(), "head_record": report.head_seq,
         "first_time": report.first_time.map(|time| time.to_string()),
         "last_time": report.last_time.map(|time| time.to_string()),
