@@ -17,6 +17,12 @@ pub enum IndexError {
         #[source]
         source: rusqlite::Error,
     },
+    /// Others read the file all the time, so it cannot be rid of what was deleted.
+    #[error("the index `{}` is in use: words of what was deleted are still in it; try again, or delete it", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The question takes longer than [`Index::limited`](crate::Index::limited) allows.
     #[error("this takes too long: narrow the filter")]
     TooSlow,

@@ -157,5 +157,13 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch(TABLES)?;
         connection.pragma_update(None, "user_version", VERSION)?;
     }
-    connection.execute_batch("COMMIT")
+    connection.execute_batch("COMMIT")?;
+    if version != VERSION && version != 0 {
+        // An earlier version did not overwrite what it deleted. Where somebody uses the file, this is theirs to do.
+        connection.execute_batch("VACUUM").or_else(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Ok(()),
+            _ => Err(error),
+        })?;
+    }
+    Ok(())
 }

@@ -30,6 +30,8 @@ const NOTEWORTHY: f32 = 0.4;
 enum Trouble {
     Sql(rusqlite::Error),
     Log(ReadError),
+    /// Others read the file all the time.
+    InUse,
 }
 
 impl From<rusqlite::Error> for Trouble {
@@ -52,7 +54,11 @@ impl Index {
     /// [`IndexError::Log`] if the log cannot be read or a record is not sound; what comes before it is taken in.
     pub fn catch_up(&self, mut progress: impl FnMut(Progress)) -> Result<Progress, IndexError> {
         let mut writer = self.writer();
-        self.forget(&writer).map_err(|trouble| self.error(trouble))?;
+        match self.forget(&writer) {
+            // Somebody reads it just now; what is left in the file's log goes with the next removal.
+            Ok(()) | Err(Trouble::InUse) => {}
+            Err(trouble) => return Err(self.error(trouble)),
+        }
         let mut all = Progress::default();
         loop {
             let (part, trouble) =
@@ -66,6 +72,18 @@ impl Index {
                 return Ok(all);
             }
         }
+    }
+
+    /// Forgets what was removed from the log, so that nothing of its texts is left in the file: not in what was deleted,
+    /// and not in SQLite's own log.
+    ///
+    /// # Errors
+    /// [`IndexError::InUse`] if somebody reads the file all the time, so that its log cannot be emptied;
+    /// [`IndexError::Log`] if the log cannot be read.
+    pub fn purge(&self) -> Result<(), IndexError> {
+        let writer = self.writer();
+        let purged = self.forget(&writer).and_then(|()| purge(&writer));
+        purged.map_err(|trouble| self.error(trouble))
     }
 
     /// Forgets everything and reads the log anew.
@@ -82,6 +100,7 @@ impl Index {
         match trouble {
             Trouble::Sql(error) => self.unusable(error),
             Trouble::Log(error) => IndexError::Log(error),
+            Trouble::InUse => IndexError::InUse { path: self.path().into() },
         }
     }
 
@@ -133,6 +152,7 @@ impl Index {
                  DELETE FROM acts WHERE seq < {first};
                  COMMIT;"
             ))?;
+            purge(sql)?;
         }
         Ok(())
     }
@@ -154,6 +174,17 @@ impl Index {
             return Ok(None);
         }
         Ok(Some(position))
+    }
+}
+
+/// Deleted rows leave their words in the search tables until these are put together again, and what was overwritten stays
+/// in SQLite's own log until that is cut.
+fn purge(sql: &Connection) -> Result<(), Trouble> {
+    sql.execute_batch("INSERT INTO texts(texts) VALUES('optimize')")?;
+    let is_in_use = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
+    match sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_in_use)? {
+        true => Err(Trouble::InUse),
+        false => Ok(()),
     }
 }
 

@@ -1,14 +1,15 @@
 //! The tables.
 
 /// A file with another number is emptied and made anew.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// How much is decided by SQLite itself: readers beside one writer, and no wait for the disk, because everything here can
-/// be made anew.
+/// be made anew. What is deleted is overwritten: there are words of texts among it.
 pub(crate) const PRAGMAS: &str = "
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = OFF;
 PRAGMA temp_store = MEMORY;
+PRAGMA secure_delete = ON;
 PRAGMA cache_size = -65536;
 PRAGMA mmap_size = 1073741824;
 PRAGMA busy_timeout = 10000;

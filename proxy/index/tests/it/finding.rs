@@ -139,6 +139,47 @@ fn charts_count_what_lists_have() {
     assert_eq!((hate.counts[90], hate.counts.iter().sum::<u64>()), (10, 10));
 }
 
+/// Whether `word` stands in the file of the index or in one beside it.
+fn is_in_file(dir: &std::path::Path, word: &str) -> bool {
+    std::fs::read_dir(dir).expect("it is there").flatten().any(|file| {
+        let bytes = std::fs::read(file.path()).expect("it is read");
+        file.file_name().to_string_lossy().starts_with("index.sqlite")
+            && bytes.windows(word.len()).any(|window| window == word.as_bytes())
+    })
+}
+
+#[test]
+fn of_texts_that_were_removed_no_word_is_left_in_the_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = journal(dir.path());
+    let index = Index::open(dir.path()).expect("the index is made");
+    for number in 0..60 {
+        let text = if number < 20 { "a xylophonist spoke" } else { "a bassoonist did not" };
+        tell(&log, number, &Told { text, ..Told::default() });
+        // As the proxy's own does it: little by little.
+        index.catch_up(|_| {}).expect("the log is sound");
+    }
+    assert_eq!((count(&index, "xylophonist"), count(&index, "bassoonist")), (20, 40));
+    assert!(is_in_file(dir.path(), "xylophonist") && is_in_file(dir.path(), "bassoonist"));
+    let seq = index.page(&"bassoonist".parse().expect("a filter"), None, 100);
+    let seq = seq.expect("it answers").rows.last().expect("it is found").seq;
+    let note = proxy_audit::remove_before(dir.path(), seq + 30, "a test");
+    note.expect("the disk works").expect("there are old segments");
+    // Another process does it, while this one has the file open.
+    let other = Index::open(dir.path()).expect("it opens");
+    other.purge().expect("nobody reads");
+    assert_eq!(count(&index, "xylophonist"), 0);
+    assert!(!is_in_file(dir.path(), "xylophonist"));
+    assert!(count(&index, "bassoonist") > 5 && is_in_file(dir.path(), "bassoonist"));
+    drop((other, log));
+
+    // Whoever follows the log does it too.
+    let note = proxy_audit::remove_before(dir.path(), u64::MAX, "a test");
+    note.expect("the disk works").expect("there are old segments");
+    let left = index.catch_up(|_| {}).map(|_| count(&index, "bassoonist")).expect("it is sound");
+    assert_eq!(is_in_file(dir.path(), "bassoonist"), left > 0);
+}
+
 #[test]
 fn a_question_that_takes_too_long_is_given_up() {
     let dir = tempfile::tempdir().expect("a directory");

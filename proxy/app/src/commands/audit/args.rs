@@ -198,6 +198,9 @@ pub(crate) struct GcArgs {
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Where the index is, if it is not in the audit directory: what is removed is removed from it too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) index: Option<PathBuf>,
 }
 
 /// Several arguments are one filter: a shell takes quotes away, so an argument with blanks is taken as quoted text.

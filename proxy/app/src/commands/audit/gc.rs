@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use policies::ByOutcome;
 use proxy_audit::{Outcome, Record, first_that_stays, remove_before};
-use proxy_index::Moment;
+use proxy_index::{FILE, Index, Moment};
 
 use super::args::{GcArgs, filter};
 use super::unreadable;
@@ -28,6 +28,7 @@ pub(super) fn run(args: &GcArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let removed = remove_before(dir, seq, &why).map_err(read)?;
+    forget(args)?;
     let what = match removed {
         None => "nothing is old enough: a segment goes when all of its records may go".to_owned(),
         Some(note) => format!(
@@ -37,6 +38,21 @@ pub(super) fn run(args: &GcArgs) -> Result<ExitCode, Failure> {
     };
     writeln!(std::io::stdout(), "{what}").ok();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Rids the index of what is not in the log any more: it has the words of texts.
+fn forget(args: &GcArgs) -> Result<(), Failure> {
+    let file = args.index.clone().unwrap_or_else(|| args.dir.join(FILE));
+    if !file.exists() {
+        return Ok(());
+    }
+    let purged = Index::open_at(&args.dir, &file).and_then(|index| index.purge());
+    purged.map_err(|error| {
+        Failure::environment(
+            "the segments are removed, and the index still has their words",
+            &error,
+        )
+    })
 }
 
 /// How long records are kept, and who says so.
