@@ -409,6 +409,26 @@ async fn many_records_are_all_there_or_nothing_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_was_removed_is_out_and_so_is_whoever_has_the_cookie() {
+    let world = World::new(true);
+    let rita = world.log_in("rita").await;
+    let users = Users::new(world.dir.path().join("users.json"));
+    let list =
+        async || world.send(Method::GET, "/api/decisions", Some(&rita), Value::Null).await.status();
+    assert_eq!(list().await, StatusCode::OK);
+    // Added again before anything was asked, and once more after.
+    for asked_between in [false, true] {
+        users.remove("rita").expect("she is there");
+        if asked_between {
+            assert_eq!(list().await, StatusCode::UNAUTHORIZED);
+        }
+        users.add("rita", Role::PolicyAdmin, PASSWORD).expect("added");
+        assert_eq!(list().await, StatusCode::UNAUTHORIZED);
+    }
+    world.log_in("rita").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_recorded_does_not_happen() {
     let world = World::new(false);
     let rita = world.log_in("rita").await;

@@ -11,4 +11,5 @@ pub(crate) use attempts::Attempts;
 pub(crate) use origin::{Hosts, is_own_page};
 pub use role::Role;
 pub(crate) use sessions::{Session, Sessions};
+pub(crate) use users::Account;
 pub use users::{UserError, Users};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::token;
+use super::{Account, token};
 
 /// A session that nothing was asked in for so long is over.
 const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -18,6 +18,8 @@ const EACH: usize = 10;
 pub(crate) struct Session {
     /// Who.
     pub(crate) user: String,
+    /// Which account of that name.
+    mark: blake3::Hash,
     /// What the page sends along with whatever changes something.
     pub(crate) csrf: String,
     began: Instant,
@@ -28,6 +30,11 @@ impl Session {
     /// Whether `csrf` is what the page of this session was given.
     pub(crate) fn is_from_page(&self, csrf: &str) -> bool {
         token::same(&self.csrf, csrf)
+    }
+
+    /// Whether it is of this account, and not of one of the same name before it.
+    pub(crate) fn is_of(&self, account: &Account) -> bool {
+        self.mark == account.mark
     }
 
     fn is_over(&self, now: Instant) -> bool {
@@ -46,14 +53,15 @@ impl Sessions {
     /// The system has no random numbers.
     pub(crate) fn begin(
         &self,
-        user: &str,
+        (user, account): (&str, &Account),
         now: Instant,
     ) -> Result<(String, Session), getrandom::Error> {
         let (token, csrf) = (token::new()?, token::new()?);
-        let session = Session { user: user.to_owned(), csrf, began: now, seen: now };
+        let (user, mark) = (user.to_owned(), account.mark);
+        let session = Session { user, mark, csrf, began: now, seen: now };
         let mut sessions = self.lock();
         sessions.retain(|_, session| !session.is_over(now));
-        make_room(&mut sessions, user);
+        make_room(&mut sessions, &session.user);
         sessions.insert(blake3::hash(token.as_bytes()), session.clone());
         Ok((token, session))
     }
@@ -97,11 +105,16 @@ fn make_room(sessions: &mut HashMap<blake3::Hash, Session>, user: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Role;
+
+    fn account() -> Account {
+        Account { role: Role::Viewer, mark: blake3::hash(b"a password") }
+    }
 
     #[test]
     fn a_session_ends_when_idle_when_old_and_when_told() {
         let (sessions, start) = (Sessions::default(), Instant::now());
-        let (token, session) = sessions.begin("ann", start).expect("random numbers");
+        let (token, session) = sessions.begin(("ann", &account()), start).expect("random numbers");
         assert!(session.is_from_page(&session.csrf) && !session.is_from_page(""));
         assert_ne!(token, session.csrf);
         let later = |minutes: u64| start + Duration::from_secs(minutes * 60);
@@ -112,15 +125,15 @@ mod tests {
             );
         }
         assert!(sessions.find(&token, later(601), true).is_none(), "too old");
-        let (token, _) = sessions.begin("ann", start).expect("random numbers");
+        let (token, _) = sessions.begin(("ann", &account()), start).expect("random numbers");
         assert!(sessions.find(&token, later(31), true).is_none(), "idle");
-        let (token, _) = sessions.begin("ann", start).expect("random numbers");
+        let (token, _) = sessions.begin(("ann", &account()), start).expect("random numbers");
         assert!(sessions.find(&token, later(29), false).is_some());
         assert!(
             sessions.find(&token, later(31), true).is_none(),
             "a page alone keeps nothing alive"
         );
-        let (token, _) = sessions.begin("ann", start).expect("random numbers");
+        let (token, _) = sessions.begin(("ann", &account()), start).expect("random numbers");
         sessions.end(&token);
         assert!(sessions.find(&token, start, true).is_none(), "ended");
     }
@@ -131,7 +144,7 @@ mod tests {
         let tokens: Vec<String> = (0..30)
             .map(|second| {
                 let now = start + Duration::from_secs(second);
-                sessions.begin("ann", now).expect("random numbers").0
+                sessions.begin(("ann", &account()), now).expect("random numbers").0
             })
             .collect();
         let open =

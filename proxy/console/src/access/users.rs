@@ -55,6 +55,20 @@ struct User {
     password: String,
 }
 
+/// What a session needs to know of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) role: Role,
+    /// Of the stored password, which has a salt of its own: somebody of the same name who was added later is another.
+    pub(crate) mark: blake3::Hash,
+}
+
+impl Account {
+    fn of(user: &User) -> Self {
+        Self { role: user.role, mark: blake3::hash(user.password.as_bytes()) }
+    }
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -125,14 +139,14 @@ impl Users {
         self.write(&document)
     }
 
-    /// The role of somebody who is still there.
-    pub(crate) fn role(&self, name: &str) -> Result<Option<Role>, UserError> {
+    /// The account of that name, as it is now.
+    pub(crate) fn account(&self, name: &str) -> Result<Option<Account>, UserError> {
         let user = self.read()?.users.into_iter().find(|user| user.name == name);
-        Ok(user.map(|user| user.role))
+        Ok(user.as_ref().map(Account::of))
     }
 
-    /// The role of who has this name and this password. It takes as long where there is nobody of that name.
-    pub(crate) fn check(&self, name: &str, password: &str) -> Result<Option<Role>, UserError> {
+    /// The account of who has this name and this password. It takes as long where there is nobody of that name.
+    pub(crate) fn check(&self, name: &str, password: &str) -> Result<Option<Account>, UserError> {
         let user = self.read()?.users.into_iter().find(|user| user.name == name);
         let password = password.get(..LONGEST).unwrap_or(password).as_bytes();
         let argon = Argon2::default();
@@ -144,7 +158,7 @@ impl Users {
         };
         let fits = PasswordHash::new(&user.password)
             .is_ok_and(|hash| argon.verify_password(password, &hash).is_ok());
-        Ok(fits.then_some(user.role))
+        Ok(fits.then(|| Account::of(&user)))
     }
 
     fn read(&self) -> Result<Document, UserError> {
@@ -197,7 +211,9 @@ mod tests {
             users.add("ann", Role::Viewer, "correct horse battery"),
             Err(UserError::Taken)
         ));
-        let check = |name, password| users.check(name, password).expect("the file is there");
+        let check = |name, password| {
+            users.check(name, password).expect("the file is there").map(|account| account.role)
+        };
         assert_eq!(check("ann", "correct horse battery"), Some(Role::Reviewer));
         assert_eq!(check("ann", "correct horse batterx"), None);
         assert_eq!(check("bob", "correct horse battery"), None);

@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 use proxy_index::{Query, Test};
 use uuid::Uuid;
 
-use crate::access::{Role, Session, is_own_page};
+use crate::access::{Account, Role, Session, is_own_page};
 use crate::assets;
 use crate::console::Shared;
 use crate::request::Request;
@@ -144,8 +144,12 @@ fn asking<'a>(
     let token = request.cookie(session::cookie_name(console)).ok_or_else(logged_out)?;
     let session =
         console.sessions.find(token, Instant::now(), !by_itself).ok_or_else(logged_out)?;
-    // As the users' file says it now: who was removed is out at once.
-    let role = console.users.role(&session.user)?.ok_or_else(logged_out)?;
+    // As the users' file says it now: who was removed is out at once, and for good.
+    let account = console.users.account(&session.user)?.filter(|account| session.is_of(account));
+    let Some(Account { role, .. }) = account else {
+        console.sessions.end(token);
+        return Err(logged_out());
+    };
     Ok(Asking { console, request, session, role })
 }
 

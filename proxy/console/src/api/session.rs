@@ -35,7 +35,7 @@ pub(super) fn log_in(console: &Shared, request: &Request) -> Result<Reply, Probl
     })?;
     let checked = console.users.check(&name, &password)?;
     let address = request.remote.map(|address| ("address", address.to_string()));
-    let Some(role) = checked else {
+    let Some(account) = checked else {
         if console.journal.is_some() {
             console.act("(nobody)", "login_failed", address)?;
         }
@@ -47,9 +47,9 @@ pub(super) fn log_in(console: &Shared, request: &Request) -> Result<Reply, Probl
     }
     let (token, session) = console
         .sessions
-        .begin(&name, Instant::now())
+        .begin((&name, &account), Instant::now())
         .map_err(|error| Problem::ours("there are no random numbers", &error))?;
-    let mut reply = Reply::json(&described(console, &session, role));
+    let mut reply = Reply::json(&described(console, &session, account.role));
     reply.header(header::SET_COOKIE, cookie(console, &token, ""));
     Ok(reply)
 }
