@@ -73,6 +73,7 @@ function frame() {
       h("div.who", {}, icon("user"), h("span", {}, session.user), h("span.who-role", {}, session.role),
         square("leave", "Log out", "door", logOut))),
     session.read_only && h("p.notice", { role: "note" }, session.read_only),
+    session.unsound && h("p.notice", { role: "alert" }, session.unsound),
     main,
   ];
 }

@@ -28,6 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is.
 const OFFER_EVERY: Duration = Duration::from_millis(50);
+/// How long it is waited for the index to know a record that is on the disk.
+const KNOWN: Duration = Duration::from_millis(500);
 
 /// What a console is made of.
 #[derive(Debug)]
@@ -155,10 +157,13 @@ impl Shared {
         }
     }
 
-    /// The same, and the index knows it.
+    /// The same, and as a rule the index knows it. It stands also where the index cannot know it yet: while a long log is
+    /// read for the first time, or cannot be read.
     pub(crate) fn recorded(&self, append: impl Fn(&Journal) -> Receipt) -> Result<(), Problem> {
         self.on_record(append)?;
-        self.index.catch_up(|_| {})?;
+        if let Err(error) = self.index.catch_up_soon(KNOWN) {
+            tracing::warn!(%error, "the index does not know yet what was recorded");
+        }
         Ok(())
     }
 

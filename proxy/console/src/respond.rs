@@ -81,6 +81,9 @@ impl From<proxy_index::IndexError> for Problem {
             let message = "This takes too long. Narrow the filter, for example with since:24h.";
             return Self::new(StatusCode::UNPROCESSABLE_ENTITY, message);
         }
+        if matches!(error, proxy_index::IndexError::Log(proxy_audit::ReadError::Damaged(_))) {
+            return Self::ours("a record of this is not as it was written", &error);
+        }
         Self::ours("the index of the log cannot be read", &error)
     }
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use policies::{Policy, library};
 use proxy_audit::{
     Assessment, Closed, Entry, Examined, Journal, Keep, Kept, Mode, Opened, Options, Outcome,
-    ReadSummary, Record, Reviewed, Timing, tail,
+    ReadSummary, Receipt, Record, Reviewed, Timing, tail,
 };
 use proxy_console::{Console, Document, Parts, Role, Rules, Users};
 use proxy_index::Index;
@@ -34,6 +34,7 @@ const SECRET: &str = "the words of the caller";
 struct World {
     dir: TempDir,
     console: Console,
+    journal: Option<Arc<Journal>>,
     /// Whoever holds it keeps the policy's document from being read.
     gate: Arc<Semaphore>,
     id: Uuid,
@@ -75,8 +76,8 @@ fn record(journal: &Journal) -> Uuid {
     id
 }
 
-fn judge(journal: &Journal, ids: &[Uuid]) {
-    drop(journal.append_reviewed(&Reviewed {
+fn judge(journal: &Journal, ids: &[Uuid]) -> Receipt {
+    journal.append_reviewed(&Reviewed {
         act: Uuid::now_v7(),
         time: Timestamp::now(),
         by: "rolf".into(),
@@ -85,7 +86,7 @@ fn judge(journal: &Journal, ids: &[Uuid]) {
         category: None,
         comment: String::new(),
         undoes: None,
-    }));
+    })
 }
 
 fn closed(id: Uuid, time: Timestamp) -> Closed {
@@ -135,7 +136,7 @@ impl World {
         let (journal, _) = Journal::open(dir.path(), &Options::default()).expect("a journal");
         let ids: Vec<Uuid> = (0..decisions).map(|_| record(&journal)).collect();
         let verdicts = ids.get(1..).unwrap_or_default();
-        verdicts.chunks(1_000).for_each(|ids| judge(&journal, ids));
+        verdicts.chunks(1_000).for_each(|ids| drop(judge(&journal, ids)));
         journal.close().expect("closed");
         let journal = goes_on.map(|options| {
             let (journal, _) = Journal::open(dir.path(), &options).expect("a journal");
@@ -154,11 +155,11 @@ impl World {
             users,
             log: dir.path().to_owned(),
             index: Arc::clone(&index),
-            journal,
+            journal: journal.clone(),
             rules: rules(&gate),
         });
         index.catch_up(|_| {}).expect("the log is sound");
-        Self { dir, console, gate, id: *ids.first().expect("one at least") }
+        Self { dir, console, journal, gate, id: *ids.first().expect("one at least") }
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
@@ -406,6 +407,36 @@ async fn many_records_are_all_there_or_nothing_leaves() {
     let bulk = json!({ "q": "review:correct", "expect": 1_001, "verdict": "correct" });
     let judged = world.post("/api/bulk", Some(&rita), bulk).await;
     assert_eq!(judged.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_record_keeps_nobody_from_looking() {
+    let world = World::new(true);
+    let journal = world.journal.as_ref().expect("it is written");
+    let (edited, whole) = (record(journal), record(journal));
+    // Durable, and the index does not know it yet.
+    judge(journal, &[whole]).durable().await.expect("the disk works");
+    // Behind the back of the process that writes: what was decided about one.
+    let segment = world.dir.path().join("00000000000000000001.jsonl");
+    let text = std::fs::read_to_string(&segment).expect("it is there");
+    let is_it = |line: &&str| line.contains("\"closed\"") && line.contains(&edited.to_string());
+    let line = text.lines().find(is_it).expect("it is there");
+    let forged = line.replace("\"allowed\"", "\"blocked\"");
+    std::fs::write(&segment, text.replace(line, &forged)).expect("it is written");
+
+    let rita = world.log_in("rita").await;
+    let session = world.send(Method::GET, "/api/session", Some(&rita), Value::Null).await;
+    let said = value(&session)["unsound"].as_str().expect("it is said").to_owned();
+    assert!(said.contains("not as they were written: 1, the first in segment"), "{said}");
+    let list = value(&world.send(Method::GET, "/api/decisions", Some(&rita), Value::Null).await);
+    let rows = list["rows"].as_array().expect("rows").iter();
+    let ids: Vec<&str> = rows.map(|row| row["id"].as_str().expect("an id")).collect();
+    assert_eq!(ids, [whole.to_string(), world.id.to_string()]);
+    let verdict = format!("/api/decisions/{whole}/verdict");
+    let said = world.post(&verdict, Some(&rita), json!({ "verdict": "missed" })).await;
+    assert_eq!(said.status(), StatusCode::OK);
+    let row = value(&world.send(Method::GET, "/api/decisions", Some(&rita), Value::Null).await);
+    assert_eq!(row["rows"][0]["review"], "disputed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use proxy_audit::ReadError;
 
+use crate::found::Unsound;
+
 /// Why the index cannot answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,7 +28,10 @@ pub enum IndexError {
     /// The question takes longer than [`Index::limited`](crate::Index::limited) allows.
     #[error("this takes too long: narrow the filter")]
     TooSlow,
-    /// The log cannot be read or is not sound.
+    /// Some of the log is not sound.
+    #[error(transparent)]
+    Unsound(#[from] Unsound),
+    /// The log cannot be read, or a record that is asked for is not sound.
     #[error(transparent)]
     Log(#[from] ReadError),
 }

@@ -21,7 +21,8 @@ pub struct Following {
 }
 
 impl Following {
-    /// Keeps `index` up with its log. What goes wrong is shown to `failed`, once for each time it begins.
+    /// Keeps `index` up with its log. What goes wrong is shown to `failed`, once for each time it begins; lines that are
+    /// no sound records too.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -47,10 +48,15 @@ impl Drop for Following {
 
 fn run(index: &Index, stopped: &Receiver<()>, failed: &dyn Fn(&crate::IndexError)) {
     let mut well = true;
+    let mut known = None;
     loop {
-        let wait = match index.catch_up(|_| {}) {
-            Ok(_) => {
-                well = true;
+        let read = index.catch_up(|_| {}).and_then(|_| index.unsound());
+        let wait = match read {
+            Ok(unsound) => {
+                if let Some(news) = unsound.as_ref().filter(|_| unsound != known) {
+                    failed(&news.clone().into());
+                }
+                (well, known) = (true, unsound);
                 LOOK_EVERY
             }
             Err(error) => {

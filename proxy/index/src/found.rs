@@ -249,6 +249,20 @@ pub struct Act {
     pub about: Vec<(String, String)>,
 }
 
+/// Lines of the log that are no sound records. What they were about is not found, or not all of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the log has records that are not as they were written: {lines}, the first in segment `{segment}` at byte {offset}; `portcullis audit verify` says more"
+)]
+pub struct Unsound {
+    /// How many.
+    pub lines: u64,
+    /// The first one's segment.
+    pub segment: String,
+    /// Its first byte in the segment.
+    pub offset: u64,
+}
+
 /// How far the log was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Progress {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use proxy_audit::{
@@ -22,6 +24,9 @@ use crate::sql;
 
 /// Records that one transaction takes in at most: so long others wait who want to write.
 const RECORDS: u64 = 20_000;
+
+/// Between two transactions, so that others come in who want to write.
+const GIVE_WAY: Duration = Duration::from_millis(1);
 
 /// From this score on a finding is noteworthy. The record says from there on where it stands.
 const NOTEWORTHY: f32 = 0.4;
@@ -48,29 +53,51 @@ impl From<ReadError> for Trouble {
 
 impl Index {
     /// Takes in what was added to the log since. If the log is not the one that was read before (it was put back or
-    /// replaced), everything is read anew. `progress` is told now and then.
+    /// replaced), everything is read anew. `progress` is told now and then. A line that is no sound record is passed
+    /// over: [`Index::unsound`] says so.
     ///
     /// # Errors
-    /// [`IndexError::Log`] if the log cannot be read or a record is not sound; what comes before it is taken in.
+    /// [`IndexError::Log`] if the log cannot be read; what comes before that is taken in.
     pub fn catch_up(&self, mut progress: impl FnMut(Progress)) -> Result<Progress, IndexError> {
-        let mut writer = self.writer();
-        match self.forget(&writer) {
+        let mut all = Progress::default();
+        loop {
+            let part = self.part(&mut self.writer())?;
+            all = Progress { seq: part.seq, records: all.records + part.records };
+            progress(all);
+            if part.records < RECORDS {
+                return Ok(all);
+            }
+            thread::sleep(GIVE_WAY);
+        }
+    }
+
+    /// The same, as far as that goes in about the time of `patience`, also where another thread is at it. Says whether
+    /// all of the log is taken in.
+    ///
+    /// # Errors
+    /// As [`Index::catch_up`].
+    pub fn catch_up_soon(&self, patience: Duration) -> Result<bool, IndexError> {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            let part = self.try_writer().map(|mut writer| self.part(&mut writer)).transpose()?;
+            if part.is_some_and(|part| part.records < RECORDS) {
+                return Ok(true);
+            }
+            thread::sleep(GIVE_WAY);
+        }
+        Ok(false)
+    }
+
+    /// Takes in so many records as one transaction does.
+    fn part(&self, writer: &mut Connection) -> Result<Progress, IndexError> {
+        match self.forget(writer) {
             // Somebody reads it just now; what is left in the file's log goes with the next removal.
             Ok(()) | Err(Trouble::InUse) => {}
             Err(trouble) => return Err(self.error(trouble)),
         }
-        let mut all = Progress::default();
-        loop {
-            let (part, trouble) =
-                self.take_in(&mut writer).map_err(|trouble| self.error(trouble))?;
-            all = Progress { seq: part.seq, records: all.records + part.records };
-            progress(all);
-            if let Some(error) = trouble {
-                return Err(IndexError::Log(error));
-            }
-            if part.records < RECORDS {
-                return Ok(all);
-            }
+        match self.take_in(writer).map_err(|trouble| self.error(trouble))? {
+            (part, None) => Ok(part),
+            (_, Some(error)) => Err(IndexError::Log(error)),
         }
     }
 
@@ -121,6 +148,12 @@ impl Index {
                     done += 1;
                 }
                 Ok(None) => break,
+                Err(ReadError::Damaged(fault)) => {
+                    let at = params![fault.segment, fault.offset.cast_signed()];
+                    transaction.execute("INSERT OR IGNORE INTO unsound VALUES (?, ?)", at)?;
+                    last = last.map(|last| Position { next: follower.place(), ..last });
+                    done += 1;
+                }
                 Err(error) => {
                     trouble = Some(error);
                     break;
@@ -150,6 +183,7 @@ impl Index {
                  DELETE FROM reveals WHERE decision IN (SELECT id FROM decisions WHERE seq < {first});
                  DELETE FROM decisions WHERE seq < {first};
                  DELETE FROM acts WHERE seq < {first};
+                 DELETE FROM unsound WHERE segment < '{first:020}';
                  COMMIT;"
             ))?;
             purge(sql)?;
@@ -191,7 +225,7 @@ fn purge(sql: &Connection) -> Result<(), Trouble> {
 const EMPTY: &str = "
 DELETE FROM position; DELETE FROM names; DELETE FROM opened; DELETE FROM decisions; DELETE FROM tags;
 INSERT INTO texts(texts) VALUES('delete-all');
-DELETE FROM reviews; DELETE FROM reveals; DELETE FROM acts; DELETE FROM views;
+DELETE FROM reviews; DELETE FROM reveals; DELETE FROM acts; DELETE FROM views; DELETE FROM unsound;
 ";
 
 /// Records on their way into the tables.

@@ -28,7 +28,7 @@ pub use filter::FilterError;
 pub use follow::Following;
 pub use found::{
     Act, Agreement, Bar, Detail, Distribution, Facet, Latency, Listed, Progress, Quantiles, Reveal,
-    Review, Row, Scores, Timeline, View,
+    Review, Row, Scores, Timeline, Unsound, View,
 };
 pub use index::{FILE, Index};
 pub use query::{Field, Moment, Order, Query, Term, Test};

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use proxy_audit::{Action, Keep};
-use rusqlite::{Connection, Row as SqlRow, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params_from_iter};
 use uuid::Uuid;
 
 use crate::error::IndexError;
-use crate::found::{Listed, Row};
+use crate::found::{Listed, Row, Unsound};
 use crate::index::Index;
 use crate::query::{Field, Query};
 use crate::sql::{Selected, tag};
@@ -89,6 +89,24 @@ impl Index {
             let seq: Option<i64> =
                 sql.query_row("SELECT max(seq) FROM position", [], |row| row.get(0))?;
             Ok(seq.unwrap_or_default().cast_unsigned())
+        })
+    }
+}
+
+impl Index {
+    /// The lines of the log that were passed over because they are no sound records, if there are any.
+    ///
+    /// # Errors
+    /// As [`Index::page`].
+    pub fn unsound(&self) -> Result<Option<Unsound>, IndexError> {
+        self.read(|sql| {
+            let text = "SELECT segment, offset, (SELECT count(*) FROM unsound) FROM unsound
+                ORDER BY segment, offset LIMIT 1";
+            let first = sql.prepare_cached(text)?.query_row([], |row| {
+                let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
+                Ok(Unsound { segment: row.get(0)?, offset: number(1)?, lines: number(2)? })
+            });
+            first.optional()
         })
     }
 }

@@ -18,6 +18,8 @@ PRAGMA busy_timeout = 10000;
 pub(crate) const TABLES: &str = "
 -- How far the log was read: where the next record stands, and the number and hash of the last one.
 CREATE TABLE position(segment INTEGER, offset INTEGER, last_segment INTEGER, last_offset INTEGER, seq INTEGER, hash TEXT);
+-- Lines of the log that are no sound records: they were passed over.
+CREATE TABLE unsound(segment TEXT NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY(segment, offset)) WITHOUT ROWID;
 -- Words that occur again and again, by number.
 CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 -- Requests whose end was not seen yet.

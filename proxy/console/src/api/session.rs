@@ -81,6 +81,8 @@ fn described(console: &Shared, session: &Session, role: Role) -> Value {
         "csrf": session.csrf,
         "policy": console.rules.policy().label(),
         "read_only": console.journal.is_none().then_some(READ_ONLY),
+        // Where even that cannot be read, whatever is asked next says so.
+        "unsound": console.index.unsound().ok().flatten().map(|unsound| unsound.to_string()),
     })
 }
 

@@ -61,6 +61,9 @@ pub(crate) fn open(dir: &Path, file: Option<&Path>) -> Result<Index, Failure> {
     let read = index.catch_up(|progress| bar.set_position(progress.records));
     bar.finish_and_clear();
     read.map_err(|error| failure(&error))?;
+    if let Some(unsound) = index.unsound().map_err(|error| failure(&error))? {
+        eprintln!("warning: {unsound}");
+    }
     Ok(index)
 }
 
