@@ -171,7 +171,7 @@ impl Index {
     }
 }
 
-/// Takes in what somebody said; what they said before does not stand any more.
+/// Takes in what somebody said; what they said before does not stand any more, unless this takes back what came between.
 pub(crate) fn take_in(sql: &Connection, seq: u64, reviewed: &Reviewed) -> rusqlite::Result<()> {
     let mut before = sql.prepare_cached(
         "UPDATE reviews SET stands = 0 WHERE decision = ? AND reviewer = ? AND stands",
@@ -193,7 +193,36 @@ pub(crate) fn take_in(sql: &Connection, seq: u64, reviewed: &Reviewed) -> rusqli
             reviewed.comment,
             reviewed.undoes.as_ref().map(Uuid::as_bytes),
         ])?;
+        if reviewed.undoes.is_some() && reviewed.verdict.is_none() {
+            restore(sql, *decision, &reviewed.by)?;
+        }
         sum_up(sql, *decision)?;
+    }
+    Ok(())
+}
+
+/// Lets a reviewer's last verdict stand again that nothing takes back, where there is one.
+fn restore(sql: &Connection, decision: Uuid, reviewer: &str) -> rusqlite::Result<()> {
+    let mut said = sql.prepare_cached(
+        "SELECT entry, act, undoes, verdict IS NOT NULL FROM reviews WHERE decision = ? AND reviewer = ? ORDER BY entry DESC",
+    )?;
+    let mut said = said.query(params![decision.as_bytes(), reviewer])?;
+    // From the last on: what takes something back may be taken back itself, by what comes later.
+    let mut undone: Vec<[u8; 16]> = Vec::new();
+    while let Some(row) = said.next()? {
+        let (entry, act): (i64, [u8; 16]) = (row.get(0)?, row.get(1)?);
+        if undone.contains(&act) {
+            continue;
+        }
+        undone.extend(row.get::<_, Option<[u8; 16]>>(2)?);
+        if row.get(3)? {
+            return sql
+                .prepare_cached(
+                    "UPDATE reviews SET stands = (entry = ?3) WHERE decision = ?1 AND reviewer = ?2",
+                )?
+                .execute(params![decision.as_bytes(), reviewer, entry])
+                .map(drop);
+        }
     }
     Ok(())
 }

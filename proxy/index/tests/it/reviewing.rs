@@ -15,6 +15,19 @@ fn say(
     decisions: &[u64],
     verdict: Option<Assessment>,
 ) -> Uuid {
+    record(journal, by, decisions, (verdict, None))
+}
+
+fn undo(journal: &Journal, by: &'static str, decisions: &[u64], act: Uuid) -> Uuid {
+    record(journal, by, decisions, (None, Some(act)))
+}
+
+fn record(
+    journal: &Journal,
+    by: &'static str,
+    decisions: &[u64],
+    (verdict, undoes): (Option<Assessment>, Option<Uuid>),
+) -> Uuid {
     let act = Uuid::now_v7();
     let reviewed = Reviewed {
         act,
@@ -24,7 +37,7 @@ fn say(
         verdict,
         category: None,
         comment: format!("{by} says so"),
-        undoes: None,
+        undoes,
     };
     wait(journal.append_reviewed(&reviewed).durable()).expect("the disk works");
     act
@@ -62,6 +75,39 @@ fn verdicts_stand_until_the_same_reviewer_says_otherwise() {
     check();
     index.rebuild(|_| {}).expect("the log is sound");
     check();
+}
+
+#[test]
+fn what_is_taken_back_gives_way_to_what_was_said_before() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = journal(dir.path());
+    (0..4).for_each(|number| tell(&log, number, &Told::default()));
+    say(&log, "ann", &[0, 1], Some(Assessment::Correct));
+    say(&log, "ann", &[0], Some(Assessment::Unsure));
+    let bulk = say(&log, "ann", &[0, 1, 2, 3], Some(Assessment::FalseAlarm));
+    say(&log, "bob", &[1], Some(Assessment::Correct));
+    let index = Index::open(dir.path()).expect("the index is made");
+    let verdicts = |index: &Index| -> Vec<Option<String>> {
+        index.catch_up(|_| {}).expect("the log is sound");
+        let mut rows = index.page(&Query::default(), None, 10).expect("it answers").rows;
+        rows.reverse();
+        rows.into_iter().map(|row| row.review).collect()
+    };
+    let words =
+        |words: [&str; 4]| words.map(|word| Some(word.to_owned()).filter(|w| !w.is_empty()));
+    let alarm = "false_alarm";
+    assert_eq!(verdicts(&index), words([alarm, "disputed", alarm, alarm]));
+    let undone = undo(&log, "ann", &[0, 1, 2, 3], bulk);
+    let before = words(["unsure", "correct", "", ""]);
+    assert_eq!(verdicts(&index), before);
+    assert_eq!(count(&index, "reviewer:ann"), 2);
+    index.rebuild(|_| {}).expect("the log is sound");
+    assert_eq!(verdicts(&index), before);
+    // Taking that back brings back what it took.
+    let again = undo(&log, "ann", &[0, 1, 2, 3], undone);
+    assert_eq!(verdicts(&index), words([alarm, "disputed", alarm, alarm]));
+    undo(&log, "ann", &[0, 1, 2, 3], again);
+    assert_eq!(verdicts(&index), before);
 }
 
 #[test]
