@@ -35,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy-dialects", &["classifiers-core"]),
     ("proxy-stream", &["classifiers-core", "proxy-dialects"]),
     ("proxy-audit", &[]),
-    ("proxy-index", &["proxy-audit"]),
+    ("proxy-index", &["classifiers-core", "proxy-audit"]),
     ("proxy-replay", &["classifiers-core", "policies", "proxy-audit"]),
     (
         "proxy-console",

@@ -15,6 +15,7 @@ mod follow;
 mod found;
 mod index;
 mod intake;
+mod labelled;
 mod lists;
 mod packed;
 mod query;
@@ -22,6 +23,8 @@ mod resume;
 mod review;
 mod schema;
 mod sql;
+mod table;
+mod visible;
 
 pub use error::IndexError;
 pub use filter::FilterError;
@@ -31,5 +34,8 @@ pub use found::{
     Review, Row, Scores, Timeline, Unsound, View,
 };
 pub use index::{FILE, Index};
+pub use labelled::{judged, labelled_lines, verdict};
 pub use query::{Field, Moment, Order, Query, Term, Test};
 pub use review::{VIEW_REMOVED, VIEW_SAVED};
+pub use table::{CSV_HEADER, csv_line, json_line};
+pub use visible::{visible, visible_json};

@@ -10,5 +10,6 @@
 
 mod filter;
 mod finding;
+mod labelled;
 mod reviewing;
 mod support;

@@ -6,13 +6,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
 use indicatif::ProgressBar;
-use proxy_index::{Detail, Index, Query, Row};
+use proxy_index::{
+    CSV_HEADER, Detail, Index, Query, Row, csv_line, json_line, judged, labelled_lines,
+    visible_json,
+};
 
 use super::args::{ExportArgs, ExportFormat};
 use super::list::failure;
 use super::show::record_look;
-use super::visible::{cell, visible, visible_json};
-use super::{labelled, ocsf};
+use super::{ocsf, tests};
 use crate::failure::Failure;
 
 /// Decisions that are read at once.
@@ -27,14 +29,14 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
         let why = args.reveal.as_deref().ok_or_else(|| {
             Failure::Usage("a labelled set has kept texts: say why with --reveal REASON".to_owned())
         })?;
-        let ids = index.ids(&labelled::judged(query.clone()), LABELLED);
+        let ids = index.ids(&judged(query.clone()), LABELLED);
         let ids = ids.map_err(|error| failure(&error))?;
         record_look(&args.selection.dir, &ids, why)?;
     }
     let mut out = writer(args)?;
     let written = match args.format {
-        ExportFormat::Csv => rows(&index, &query, |row| Ok(csv(row)), CSV_HEADER, &mut out),
-        ExportFormat::Jsonl => rows(&index, &query, |row| Ok(json(row)), "", &mut out),
+        ExportFormat::Csv => rows(&index, &query, |row| Ok(csv_line(row)), CSV_HEADER, &mut out),
+        ExportFormat::Jsonl => rows(&index, &query, |row| Ok(json_line(row)), "", &mut out),
         ExportFormat::Ocsf => rows(
             &index,
             &query,
@@ -42,8 +44,8 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
             "",
             &mut out,
         ),
-        ExportFormat::Labelled => details(&index, &query, labelled::lines, &mut out),
-        ExportFormat::Tests => details(&index, &query, labelled::tests, &mut out),
+        ExportFormat::Labelled => details(&index, &query, labelled_lines, &mut out),
+        ExportFormat::Tests => details(&index, &query, tests::lines, &mut out),
     }?;
     out.flush().map_err(|error| unwritable(&error))?;
     if let Some(path) = &args.out {
@@ -101,7 +103,7 @@ fn details(
     lines: impl Fn(&Detail) -> Vec<String>,
     out: &mut dyn Write,
 ) -> Result<u64, Failure> {
-    let ids = index.ids(&labelled::judged(query.clone()), LABELLED);
+    let ids = index.ids(&judged(query.clone()), LABELLED);
     let mut written = 0;
     for id in ids.map_err(|error| failure(&error))? {
         let detail = index.detail(id).map_err(|error| failure(&error))?;
@@ -111,45 +113,4 @@ fn details(
         }
     }
     Ok(written)
-}
-
-fn json(row: &Row) -> String {
-    visible_json(&serde_json::to_string(row).unwrap_or_default())
-}
-
-const CSV_HEADER: &str = "time,id,outcome,action,would,mode,hazards,category,score,status,reason,stream,method,route,model,policy,profile,key,key_name,instance,trace,total_ms,guard_ms,upstream_ms,keep,review";
-
-fn csv(row: &Row) -> String {
-    let text = |value: &Option<String>| cell(&visible(value.as_deref().unwrap_or_default()));
-    let number = |value: Option<f32>| value.map(|value| value.to_string()).unwrap_or_default();
-    let word = |value: Option<&'static str>| value.unwrap_or_default().to_owned();
-    [
-        row.time.to_string(),
-        row.id.to_string(),
-        cell(&visible(&row.outcome)),
-        word(row.action.map(proxy_audit::Action::as_str)),
-        word(row.would.map(proxy_audit::Action::as_str)),
-        text(&row.mode),
-        cell(&visible(&row.hazards.join(" "))),
-        text(&row.category),
-        number(row.score),
-        row.status.map(|status| status.to_string()).unwrap_or_default(),
-        text(&row.reason),
-        row.stream.to_string(),
-        text(&row.method),
-        text(&row.route),
-        text(&row.model),
-        text(&row.policy),
-        text(&row.profile),
-        text(&row.key),
-        text(&row.key_name),
-        text(&row.instance),
-        text(&row.trace),
-        number(row.total_ms),
-        number(row.guard_ms),
-        number(row.upstream_ms),
-        word(row.keep.map(proxy_audit::Keep::as_str)),
-        text(&row.review),
-    ]
-    .join(",")
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::ProgressBar;
-use proxy_index::{Facet, Field, Index, IndexError, Query, Row, Test};
+use proxy_index::{
+    Facet, Field, Index, IndexError, Query, Row, Test, json_line, visible, visible_json,
+};
 
 use super::args::{QueryArgs, Selection, TailArgs, filter};
-use super::visible::{visible, visible_json};
 use crate::failure::Failure;
 
 /// How often `tail --follow` looks for new decisions.
@@ -125,8 +126,7 @@ pub(super) fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
 }
 
 fn print_json(row: &Row) {
-    let json = serde_json::to_string(row).unwrap_or_default();
-    writeln!(std::io::stdout(), "{}", visible_json(&json)).ok();
+    writeln!(std::io::stdout(), "{}", json_line(row)).ok();
 }
 
 /// The action with its reason: `block violent_crimes`, or how a request without one ended.

@@ -3,22 +3,21 @@
 mod args;
 mod export;
 mod gc;
-mod labelled;
 mod list;
 mod ocsf;
 mod show;
+mod tests;
 mod verify;
-mod visible;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use proxy_audit::{Closed, Entry, Follower, Record};
+use proxy_index::{visible, visible_json};
 
 pub(crate) use args::AuditArgs;
 use args::{AuditCommand, TailArgs};
-use visible::{visible, visible_json};
 
 use crate::commands::diff;
 use crate::failure::Failure;

@@ -8,13 +8,12 @@ use jiff::Timestamp;
 use proxy_audit::{
     Check, Closed, Examined, Journal, JournalError, Kept, Options, Record, Revealed, Ruling,
 };
-use proxy_index::Detail;
+use proxy_index::{Detail, visible, visible_json};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::args::ShowArgs;
 use super::list::{failure, open};
-use super::visible::{visible, visible_json};
 use crate::commands::serve::runtime;
 use crate::failure::Failure;
 

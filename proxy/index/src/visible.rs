@@ -2,7 +2,8 @@
 
 /// `text` on one line in which everything can be seen: what a terminal would obey, and what hides or turns text, is
 /// written as `\u{...}`.
-pub(crate) fn visible(text: &str) -> String {
+#[must_use]
+pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -17,7 +18,8 @@ pub(crate) fn visible(text: &str) -> String {
 }
 
 /// JSON in which the same characters are escaped, as JSON escapes them: they occur in strings alone.
-pub(crate) fn visible_json(json: &str) -> String {
+#[must_use]
+pub fn visible_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
         match is_deceptive(c) && c != '\n' {
@@ -47,18 +49,9 @@ fn is_deceptive(c: char) -> bool {
         )
 }
 
-/// A cell of a CSV file: quoted, and with an apostrophe before whatever a spreadsheet would compute.
-pub(crate) fn cell(text: &str) -> String {
-    let computed = text.starts_with([
-        '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-    ]);
-    let apostrophe = if computed { "'" } else { "" };
-    format!("\"{apostrophe}{}\"", text.replace('"', "\"\""))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{cell, visible, visible_json};
+    use super::{visible, visible_json};
 
     #[test]
     fn nothing_reaches_a_terminal_that_it_would_obey() {
@@ -67,17 +60,9 @@ mod tests {
             visible(hostile),
             "a\\u{1b}[2Jb\\u{9b}31m\\r\\n\\u{202e}c\\u{200b}\\u{e0041}\\u{7f}é😀"
         );
-        let json = serde_json::to_string(hostile).unwrap();
+        let json = serde_json::to_string(hostile).expect("a text is JSON");
         let shown = visible_json(&json);
         assert!(!shown.contains(super::is_deceptive));
-        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), hostile);
-    }
-
-    #[test]
-    fn no_cell_is_computed() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1+1"] {
-            assert!(cell(text).starts_with("\"'"), "{text}");
-        }
-        assert_eq!(cell("say \"a\", b"), "\"say \"\"a\"\", b\"");
+        assert_eq!(serde_json::from_str::<String>(&shown).expect("it is JSON"), hostile);
     }
 }
