@@ -110,6 +110,7 @@ impl Served {
             address,
             hosts: hosts.clone(),
             secure,
+            behind_tls: *behind_tls,
             users,
             log: audit_dir,
             index,

@@ -12,7 +12,7 @@ use proxy_index::Index;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use crate::access::{Attempts, Hosts, Role, Session, Sessions, Users};
+use crate::access::{Attempts, Hosts, Role, Session, Sessions, Users, forwarded_for};
 use crate::api;
 use crate::request::Request;
 use crate::respond::{Problem, Reply};
@@ -40,6 +40,8 @@ pub struct Parts {
     pub hosts: Vec<String>,
     /// Whether it is spoken to in TLS.
     pub secure: bool,
+    /// Whether that ends at a server in front, which says in `x-forwarded-for` who speaks to it.
+    pub behind_tls: bool,
     /// Who may log in.
     pub users: Users,
     /// Where the log is.
@@ -60,6 +62,7 @@ pub struct Console(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) hosts: Hosts,
     pub(crate) secure: bool,
+    behind_tls: bool,
     pub(crate) users: Users,
     pub(crate) log: PathBuf,
     pub(crate) index: Arc<Index>,
@@ -75,10 +78,11 @@ impl Console {
     /// Puts a console together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { address, hosts, secure, users, log, index, journal, rules } = parts;
+        let Parts { address, hosts, secure, behind_tls, users, log, index, journal, rules } = parts;
         Self(Arc::new(Shared {
             hosts: Hosts::new(address, &hosts),
             secure,
+            behind_tls,
             users,
             log,
             index,
@@ -100,6 +104,7 @@ impl Console {
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
+        let remote = if self.0.behind_tls { forwarded_for(request.headers()) } else { remote };
         let reply = match Request::read(request, remote).await {
             Ok(request) => self.answer(request).await,
             Err(problem) => problem.into(),

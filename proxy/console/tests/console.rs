@@ -152,6 +152,7 @@ impl World {
             address: "127.0.0.1:8090".parse().expect("an address"),
             hosts: Vec::new(),
             secure: false,
+            behind_tls: false,
             users,
             log: dir.path().to_owned(),
             index: Arc::clone(&index),

@@ -17,7 +17,7 @@ const REMEMBERED: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
     Name(String),
-    Address(Option<IpAddr>),
+    Address(IpAddr),
 }
 
 /// Attempts to log in that failed.
@@ -39,7 +39,10 @@ impl Attempts {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = |time: &Instant| now.duration_since(*time) < WINDOW;
         failed.retain(|_, times| times.iter().any(is_recent));
-        let whose = [(Who::Name(name.to_owned()), BY_NAME), (Who::Address(address), BY_ADDRESS)];
+        // Where nobody knows an address, one must not stand for all.
+        let address = address.map(|address| (Who::Address(address), BY_ADDRESS));
+        let whose: Vec<(Who, usize)> =
+            [(Who::Name(name.to_owned()), BY_NAME)].into_iter().chain(address).collect();
         for (who, most) in &whose {
             let Some(times) = failed.get_mut(who) else { continue };
             times.retain(is_recent);
@@ -61,7 +64,7 @@ impl Attempts {
     pub(crate) fn succeeded(&self, name: &str, address: Option<IpAddr>) {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failed.remove(&Who::Name(name.to_owned()));
-        if let Some(times) = failed.get_mut(&Who::Address(address)) {
+        if let Some(times) = address.and_then(|address| failed.get_mut(&Who::Address(address))) {
             times.pop();
         }
     }
@@ -83,6 +86,13 @@ mod tests {
             assert!(attempts.attempt(&format!("user{n}"), here, start).is_ok());
         }
         assert!(attempts.attempt("bob", here, start).is_err(), "one address, many names");
+        assert!(attempts.attempt("bob", None, start).is_ok(), "nobody else is held back by that");
+        for n in 0..2 * BY_ADDRESS {
+            assert!(
+                attempts.attempt(&format!("other{n}"), None, start).is_ok(),
+                "nor by those of whom nothing is known"
+            );
+        }
         assert!(attempts.attempt("ann", None, start + wait).is_ok(), "after the time it said");
     }
 

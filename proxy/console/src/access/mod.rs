@@ -8,7 +8,7 @@ mod token;
 mod users;
 
 pub(crate) use attempts::Attempts;
-pub(crate) use origin::{Hosts, is_own_page};
+pub(crate) use origin::{Hosts, forwarded_for, is_own_page};
 pub use role::Role;
 pub(crate) use sessions::{Session, Sessions};
 pub(crate) use users::Account;

@@ -1,6 +1,6 @@
 //! Whether a request is meant for this page and comes from it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Uri, header};
 
@@ -49,6 +49,13 @@ pub(crate) fn is_own_page(hosts: &Hosts, headers: &HeaderMap) -> bool {
     let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");
     let same_origin = text("origin").is_none_or(|origin| hosts.is_origin(origin));
     same_site && same_origin
+}
+
+/// The address that a server in front saw: it adds the one who spoke to it at the end, behind whatever they claimed.
+pub(crate) fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    let last = last.rsplit(',').next()?.trim();
+    last.parse().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 #[cfg(test)]
@@ -101,6 +108,25 @@ mod tests {
             (&[("sec-fetch-site", "cross-site")], false),
         ] {
             assert_eq!(is_own_page(&hosts, &headers(pairs)), own, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_the_one_that_the_server_in_front_saw() {
+        for (values, expected) in [
+            (&["192.0.2.1"][..], Some("192.0.2.1")),
+            (&["10.9.9.9, 192.0.2.1"], Some("192.0.2.1")),
+            (&["192.0.2.9", "10.9.9.9,192.0.2.1:4711"], Some("192.0.2.1")),
+            (&["[2001:db8::1]:443"], Some("2001:db8::1")),
+            (&["192.0.2.1, unknown"], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("x-forwarded-for", value.parse().expect("a value"));
+            }
+            let expected = expected.map(|address| address.parse().expect("an address"));
+            assert_eq!(forwarded_for(&headers), expected, "{values:?}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The users' file: names, roles and hashes of passwords. There is no default user and no default password.
 
+use std::fs::DirBuilder;
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use argon2::Argon2;
@@ -176,7 +178,9 @@ impl Users {
         let dir = dir.unwrap_or(Path::new("."));
         let text =
             serde_json::to_vec_pretty(document).map_err(|error| self.unusable(error.into()))?;
-        let written = std::fs::create_dir_all(dir).and_then(|()| {
+        // It may be the audit directory, which nobody else reads.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        let written = made.and_then(|()| {
             let mut file = tempfile::NamedTempFile::new_in(dir)?;
             file.write_all(&text)?;
             file.write_all(b"\n")?;
@@ -219,10 +223,11 @@ mod tests {
         assert_eq!(check("bob", "correct horse battery"), None);
         let text = std::fs::read_to_string(users.file()).expect("it was written");
         assert!(text.contains("$argon2id$") && !text.contains("horse"));
-        let mode = std::os::unix::fs::PermissionsExt::mode(
-            &std::fs::metadata(users.file()).expect("it is there").permissions(),
-        );
-        assert_eq!(mode & 0o077, 0, "only its owner reads it");
+        for private in [users.file(), &dir.path().join("deep")] {
+            let permissions = std::fs::metadata(private).expect("it is there").permissions();
+            let mode = std::os::unix::fs::PermissionsExt::mode(&permissions);
+            assert_eq!(mode & 0o077, 0, "only its owner reads {}", private.display());
+        }
         users.remove("ann").expect("she is there");
         assert!(matches!(users.remove("ann"), Err(UserError::Nobody)));
     }
