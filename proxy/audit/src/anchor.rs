@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::mem;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Builder, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 use crate::checkpoint::Anchor;
 use crate::queue::Shared;
@@ -17,9 +19,15 @@ use crate::receipt::Receipt;
 /// Checkpoints on their way, each with the receipt of its record.
 pub(crate) type Anchors = Sender<(Anchor, Receipt)>;
 
+/// How long the end of the process waits for the last note: what is elsewhere may not answer any more.
+const LAST_NOTE: Duration = Duration::from_secs(5);
+/// How often it is looked whether it is written.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// Starts the thread that appends to `file`. It ends when the sender is dropped.
 pub(crate) fn start(file: PathBuf, shared: &Arc<Shared>) -> io::Result<(Anchors, JoinHandle<()>)> {
     // A file that cannot be written is a mistake that is better known at the start.
+    check(&file)?;
     drop(open(&file)?);
     let (sender, receiver) = channel();
     let shared = Arc::clone(shared);
@@ -27,12 +35,49 @@ pub(crate) fn start(file: PathBuf, shared: &Arc<Shared>) -> io::Result<(Anchors,
     Ok((sender, Builder::new().name("audit-anchor".into()).spawn(run)?))
 }
 
+/// Waits until the thread has ended, for some time.
+pub(crate) fn finish(thread: JoinHandle<()>) {
+    let until = Instant::now() + LAST_NOTE;
+    while !thread.is_finished() {
+        if Instant::now() >= until {
+            tracing::error!(
+                "the last checkpoint may not be noted elsewhere: its file does not answer"
+            );
+            return;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    drop(thread.join());
+}
+
 fn run(file: &Path, anchors: &Receiver<(Anchor, Receipt)>, shared: &Shared) {
+    let mut well = true;
     while let Ok((anchor, mut receipt)) = anchors.recv() {
         // What a power cut may take back must not be noted.
-        if wait(receipt.durable()).is_ok() {
-            shared.counters.anchored(append(file, &anchor).is_ok());
+        if wait(receipt.durable()).is_err() {
+            continue;
         }
+        let noted = append(file, &anchor);
+        shared.counters.anchored(noted.is_ok());
+        let was_well = mem::replace(&mut well, noted.is_ok());
+        match noted {
+            Err(error) if was_well => {
+                let file = file.display();
+                tracing::error!(%error, %file, "checkpoints cannot be noted elsewhere: a log that is cut or put back from here on does not show");
+            }
+            Ok(()) if !was_well => tracing::info!("checkpoints are noted elsewhere again"),
+            _ => {}
+        }
+    }
+}
+
+/// Nothing but a file: a pipe keeps whoever opens it waiting for a reader.
+fn check(file: &Path) -> io::Result<()> {
+    match std::fs::metadata(file) {
+        Ok(known) if !known.is_file() => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "checkpoints go to a plain file"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -42,6 +87,7 @@ fn open(file: &Path) -> io::Result<std::fs::File> {
 
 /// Opened each time: the file may be moved away by whoever keeps it.
 fn append(file: &Path, anchor: &Anchor) -> io::Result<()> {
+    check(file)?;
     let mut file = open(file)?;
     file.write_all(format!("{anchor}\n").as_bytes())?;
     file.sync_data()

@@ -214,7 +214,7 @@ impl Journal {
             drop(writer.join());
             self.shared.syncs.stop();
             drop(syncer.join());
-            drop(anchorer.map(JoinHandle::join));
+            anchorer.map(anchor::finish).unwrap_or_default();
         }
         self.shared.health()
     }

@@ -28,10 +28,10 @@ pub fn judged(query: Query) -> Query {
 /// What the reviewers of a decision say, with the last one's category; nothing if they differ.
 #[must_use]
 pub fn verdict(detail: &Detail) -> Option<(&Review, Assessment)> {
-    let said = || detail.reviews.iter().filter(|review| review.stands);
-    let said = || said().filter_map(|review| Some((review, review.verdict?)));
-    let last = said().last()?;
-    said().all(|(_, verdict)| verdict == last.1).then_some(last)
+    let standing = detail.reviews.iter().filter(|review| review.stands);
+    let mut said = standing.filter_map(|review| Some((review, review.verdict?)));
+    let last = said.next_back()?;
+    said.all(|(_, verdict)| verdict == last.1).then_some(last)
 }
 
 /// The labelled texts of a decision, one line of JSON each. A text that is not there as a whole is left out: a masked one

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod anchor;
 mod journal;
 mod kill;
 mod limits;
