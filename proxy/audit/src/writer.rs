@@ -49,6 +49,8 @@ const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 enum Noted {
     AtOnce,
     NowAndThen,
+    /// It covers nothing that the one before does not.
+    No,
 }
 
 /// What `started` records name as their writer.
@@ -100,10 +102,6 @@ impl Signing {
     fn until_due(&self) -> Duration {
         let since = Duration::try_from(Timestamp::now().duration_since(self.signed));
         SIGN_EVERY.saturating_sub(since.unwrap_or(SIGN_EVERY))
-    }
-
-    fn is_due(&self) -> bool {
-        self.unsigned > 0 && self.until_due().is_zero()
     }
 }
 
@@ -170,11 +168,8 @@ impl Writer {
         Ok(open)
     }
 
-    /// What comes too long after the last checkpoint is signed first: so nothing of this batch does.
     fn write_batch(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
-        if self.signing.is_due() {
-            self.checkpoint(Noted::NowAndThen).map_err(unencoded)?;
-        }
+        self.sign_first().map_err(unencoded)?;
         let mut rest = batch.bytes.as_slice();
         while let Some(Pending { content, step, promise }) = batch.pending.pop_front() {
             match content {
@@ -198,6 +193,16 @@ impl Writer {
         self.flush()
     }
 
+    /// Signs before anything is written that comes too long after the last checkpoint, also where that covers all there
+    /// is: by its date nobody could tell it from a forgery, and the process may be killed before it is signed.
+    fn sign_first(&mut self) -> io::Result<()> {
+        if !self.signing.until_due().is_zero() {
+            return Ok(());
+        }
+        let noted = if self.signing.unsigned > 0 { Noted::NowAndThen } else { Noted::No };
+        self.checkpoint(noted)
+    }
+
     /// Adds a checkpoint of everything before it to the next write. Nobody waits for it.
     fn checkpoint(&mut self, noted: Noted) -> io::Result<()> {
         let signed = (self.signing.segment, self.signing.tree.root());
@@ -209,9 +214,8 @@ impl Writer {
         (self.staged.urgent, self.filled) = (urgent, filled);
         (self.signing.unsigned, self.signing.signed) = (0, checkpoint.time);
         let due = self.signing.anchored.is_none_or(|then| then.elapsed() >= ANCHOR_EVERY);
-        if let Some(anchors) =
-            self.signing.anchors.as_ref().filter(|_| noted == Noted::AtOnce || due)
-        {
+        let is_noted = noted == Noted::AtOnce || (noted == Noted::NowAndThen && due);
+        if let Some(anchors) = self.signing.anchors.as_ref().filter(|_| is_noted) {
             let (promise, receipt) = Promise::new();
             self.staged.promises.push(promise);
             self.signing.anchored = Some(Instant::now());
@@ -330,7 +334,10 @@ impl Writer {
     fn seal(&mut self) -> Result<(), JournalError> {
         self.shared.health()?;
         let still_open = self.ledger.open_count() as u64;
-        self.stage_own(Own::Sealed(&Sealed { time: Timestamp::now(), still_open }))
+        self.sign_first()
+            .and_then(|()| {
+                self.stage_own(Own::Sealed(&Sealed { time: Timestamp::now(), still_open }))
+            })
             .and_then(|()| self.checkpoint(Noted::AtOnce))
             .map_err(unencoded)?;
         self.flush()?;

@@ -6,8 +6,8 @@ use std::path::Path;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use proxy_audit::{
-    Anchor, Closed, Ending, Journal, JournalError, Opened, Options, ReadError, Report, Trust,
-    verify, verify_with,
+    Anchor, Closed, Ending, Journal, JournalError, Opened, Options, ReadError, Record, Report,
+    Trust, verify, verify_with,
 };
 
 use crate::journal::{fill, open};
@@ -385,6 +385,42 @@ fn nothing_but_a_cut_end_is_hidden_from_who_has_the_key_alone() {
         assert!(matches!(opened, Err(JournalError::Damaged { .. })), "{opened:?}");
         store(dir.path(), &forged, &whole);
     }
+}
+
+#[test]
+fn nothing_is_dated_long_after_what_is_signed_before_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = open(dir.path(), 12_000);
+    for number in 1..=30 {
+        // Bursts, with nothing to do in between.
+        if number % 10 == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(1_600));
+        }
+        let time = jiff::Timestamp::now();
+        drop(journal.append_opened(&Opened { time, ..opened(number) }));
+        let end = Closed { time, ..closed(number) };
+        wait(journal.append_closed(&end).durable()).expect("the disk works");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(1_600));
+    journal.close().expect("the disk works");
+    let mut signed = jiff::Timestamp::MIN;
+    let mut dated = 0;
+    for record in crate::journal::records(dir.path()) {
+        let time = match record {
+            Record::Checkpoint(checkpoint) => {
+                signed = checkpoint.time;
+                continue;
+            }
+            Record::Opened(record) => record.time,
+            Record::Closed(record) => record.time,
+            Record::Sealed(record) => record.time,
+            _ => continue,
+        };
+        dated += 1;
+        let since = time.duration_since(signed);
+        assert!(since <= jiff::SignedDuration::from_millis(1_100), "{since:?} after the signature");
+    }
+    assert_eq!(dated, 61);
 }
 
 #[test]
