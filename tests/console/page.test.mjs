@@ -8,6 +8,8 @@ import { Guard, PASSWORD, eventually, past, run, startOffline } from "./guard.mj
 import { send } from "./traffic.mjs";
 
 const COUNT = 160;
+// Decisions of which it is timed how soon the live list has them.
+const LIVE = 5;
 let guard;
 let browser;
 
@@ -186,19 +188,24 @@ describe("decisions", () => {
       await page.getByText("Nothing matches").waitFor();
       await page.keyboard.press("l");
       await page.getByRole("button", { name: "Live", pressed: true }).waitFor();
-      await guard.send("What is the capital of Portugal?", { key: "live-1" });
-      const sent = Date.now();
-      await rows(page).first().waitFor();
-      const took = Date.now() - sent;
-      // Within a second on an idle machine; a busy one gets some more.
-      assert.ok(took < 5000, `the first row after ${took} ms`);
+      const took = [];
+      for (let i = 0; i < LIVE; i += 1) {
+        const id = await guard.send("What is the capital of Portugal?", { key: "live-1" });
+        const sent = Date.now();
+        await page.locator(`table.rows tbody tr[data-id="${id}"]`).waitFor();
+        took.push(Date.now() - sent);
+      }
+      // The middle one: a busy machine may be late once.
+      const middle = took.sort((a, b) => a - b)[Math.floor(LIVE / 2)];
+      console.log(`a decision is in the live list ${middle} ms after its answer (${took.join(", ")})`);
+      assert.ok(middle < 1000, `rows after ${took.join(", ")} ms`);
       await page.keyboard.press("l");
       await page.getByRole("button", { name: "Live", pressed: false }).waitFor();
       await guard.send("Explain how rainbows form, in two sentences.", { key: "live-1" });
       await page.waitForTimeout(1500);
-      assert.equal(await rows(page).count(), 1, "paused");
+      assert.equal(await rows(page).count(), LIVE, "paused");
       await page.keyboard.press("l");
-      await eventually(async () => await rows(page).count() === 2, "what came meanwhile is there");
+      await eventually(async () => await rows(page).count() === LIVE + 1, "what came meanwhile is there");
     });
   });
 
