@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use tower::util::BoxCloneSyncService;
 
-use crate::audit_metrics;
 use crate::{ActivePolicy, Arrival, Gate, Health, Limits, Metrics, Panel, ReplyBody};
+use crate::{audit_metrics, policy_metrics};
 
 /// `GET /metrics` in the text format of Prometheus; `GET /livez`, which says `ok` as long as the process serves; `GET
 /// /readyz` (also `/healthz`), which says what speaks against requests coming here.
@@ -28,6 +28,7 @@ pub fn admin(
                 }
                 (None, _, "/metrics") => {
                     let mut text = metrics.render(&policies.policy(), &limits);
+                    policy_metrics::write(&mut text, &policies);
                     panel.counts().write(&mut text);
                     audit_metrics::write(&mut text, &health.journal().stats());
                     (StatusCode::OK, text)

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use policies::Policy;
 
-use crate::Limits;
 use crate::guard::bounds;
+use crate::request_metrics::Requests;
+use crate::{Limits, SharedLimits};
 
 /// Upper bounds of the buckets of held bytes.
 const BYTES: [u64; 8] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24];
@@ -20,6 +21,9 @@ pub struct Metrics {
     held: Histogram<8>,
     /// How long the oldest text of each examination waited for its verdict.
     waited: Histogram<8>,
+    /// How requests ended.
+    pub(crate) requests: Requests,
+    shared_limits: Option<SharedLimits>,
 }
 
 /// Counts of values by size.
@@ -103,6 +107,12 @@ pub(crate) fn header(text: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 impl Metrics {
+    /// The same, with what `limits` count.
+    #[must_use]
+    pub fn with_shared_limits(self, limits: Option<SharedLimits>) -> Self {
+        Self { shared_limits: limits, ..self }
+    }
+
     /// A stream is over that held up to so many bytes at a time.
     pub(crate) fn stream_held(&self, bytes: usize) {
         self.held.add(bytes as u64, &BYTES);
@@ -126,6 +136,10 @@ impl Metrics {
             "How long the oldest text of an examination waited for its verdict.",
         );
         self.waited.write_alone(&mut text, waited, &MILLISECONDS, 0.001);
+        self.requests.write(&mut text);
+        if let Some(limits) = &self.shared_limits {
+            limits.write(&mut text);
+        }
         text
     }
 }
