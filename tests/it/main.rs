@@ -40,6 +40,7 @@ mod race;
 mod requests;
 mod routes;
 mod secrets;
+mod shared_limits;
 mod streams;
 mod transport;
 mod upstream_faults;

@@ -51,7 +51,7 @@ const RATES: [f64; 6] = [10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 /// Arrivals that are simulated; the first fifth only fills the queues.
 const ARRIVALS: usize = 100_000;
 /// Machines that are simulated together.
-const SIMULATED: usize = 1_000;
+const SIMULATED: usize = 250;
 /// A card takes up to so many at a time.
 const BATCH: usize = 32;
 /// The longest that the guard's own work may take at the 99th percentile, in seconds.
@@ -154,7 +154,7 @@ fn p99(rate: f64, work: Work, machines: usize) -> f64 {
     let mut took = Vec::with_capacity(ARRIVALS);
     let mut now = 0.0;
     // Enough that every machine is in its usual state.
-    for _ in 0..ARRIVALS.max(machines * 200) {
+    for _ in 0..ARRIVALS.max(machines * 300) {
         now += random.exponential() / rate;
         let (one, other) = (random.below(machines), random.below(machines));
         let load = |at: usize| all.get(at).map_or(f64::INFINITY, |machine| machine.load(now));
@@ -205,19 +205,24 @@ fn fleets(costs: &Costs) -> Vec<Fleet> {
         let work = Work::Card { alone: card(alone), each: card(each) };
         machines(rate * f64::from(costs.verdicts), work, MODEL_P99)
     };
-    let fleet = |name, row: &dyn Fn(f64) -> (usize, usize)| Fleet {
-        name,
-        rows: RATES.iter().map(|rate| (*rate, row(*rate).0, row(*rate).1)).collect(),
+    let all = |machines: &dyn Fn(f64) -> usize| RATES.map(machines);
+    let (plain, streamed) = (all(&plain), all(&streamed));
+    let (prompt_guard, llama_guard) = (all(&prompt_guard), all(&llama_guard));
+    let none = [0; RATES.len()];
+    let fleet = |name, machines: [[usize; RATES.len()]; 2], cards: [usize; RATES.len()]| {
+        let [one, other] = machines;
+        let sums = one.into_iter().zip(other).map(|(one, other)| one + other);
+        let rows = RATES.into_iter().zip(sums).zip(cards);
+        Fleet {
+            name,
+            rows: rows.map(|((rate, machines), cards)| (rate, machines, cards)).collect(),
+        }
     };
     vec![
-        fleet("plain answers, embedded classifier", &|rate| (plain(rate), 0)),
-        fleet("streamed answers, embedded classifier", &|rate| (streamed(rate), 0)),
-        fleet("the same, and Prompt Guard on processors", &|rate| {
-            (streamed(rate) + prompt_guard(rate), 0)
-        }),
-        fleet("the same as the second, and Llama Guard 3 8B on cards", &|rate| {
-            (streamed(rate), llama_guard(rate))
-        }),
+        fleet("plain answers, embedded classifier", [plain, none], none),
+        fleet("streamed answers, embedded classifier", [streamed, none], none),
+        fleet("streamed, and Prompt Guard on processors", [streamed, prompt_guard], none),
+        fleet("streamed, and Llama Guard 3 8B on cards", [streamed, none], llama_guard),
     ]
 }
 
