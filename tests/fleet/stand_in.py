@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 def judged(text):
     """Finds hate in what asks for dynamite, and nothing else."""
     hate = "dynamite" in text
-    result = {"flagged": hate, "categories": {"hate": hate}, "category_scores": {"hate": 0.99 if hate else 0.01}}
+    result = {"flagged": hate, "categories": {"hate": hate}, "category_scores": {"hate": 1.0 if hate else 0.01}}
     return {"id": "m", "model": "m", "results": [result]}
 
 

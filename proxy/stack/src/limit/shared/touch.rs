@@ -22,7 +22,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often a guard says that it is here.
 const BEAT: Duration = Duration::from_secs(2);
-/// After how long a guard that says nothing is gone.
+/// After how long a guard that says nothing is gone, in milliseconds.
 const GONE_MS: u64 = 10_000;
 /// How long reports are gathered: what one caller uses meanwhile is one report.
 const GATHER: Duration = Duration::from_millis(20);
@@ -83,14 +83,15 @@ impl Shared {
         away_since: &mut Option<Instant>,
     ) -> Fault {
         let served = self.connected(async |connection| {
-            self.say_here(&connection, policies).await?;
+            let since = Instant::now();
+            self.say_here(&connection, policies, since).await?;
             self.link.open(Arc::clone(&connection));
             // What was owed meanwhile.
             self.reports.notify_one();
             self.say_shared(away_since.take());
             tokio::select! {
                 fault = self.link.broken() => Err::<Infallible, _>(fault),
-                fault = self.serve(&connection, policies) => Err(fault),
+                fault = self.serve(&connection, policies, since) => Err(fault),
             }
         });
         let Err(fault) = served.await;
@@ -141,13 +142,18 @@ impl Shared {
         who
     }
 
-    async fn serve(&self, connection: &Connection, policies: &ActivePolicy) -> Fault {
+    async fn serve(
+        &self,
+        connection: &Connection,
+        policies: &ActivePolicy,
+        since: Instant,
+    ) -> Fault {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = beat.tick() => {
-                    if let Err(fault) = self.say_here(connection, policies).await {
+                    if let Err(fault) = self.say_here(connection, policies, since).await {
                         self.link.counts.failed(&fault);
                         return fault;
                     }
@@ -160,15 +166,20 @@ impl Shared {
         }
     }
 
-    /// Says that this guard is here, and hears how many there are.
+    /// Says that this guard is here, and hears how many are; connected `since` then.
     async fn say_here(
         &self,
         connection: &Connection,
         policies: &ActivePolicy,
+        since: Instant,
     ) -> Result<(), Fault> {
         let call = script::guards(&self.settings.prefix, self.guard, GONE_MS);
         let (new, guards): (u64, u32) = self.link.invoke(&call, connection).await?;
-        self.guards.store(guards.max(1), Ordering::Relaxed);
+        // A server that has just come back has not heard of everybody yet, and parts must not be too large.
+        let all = since.elapsed() > Duration::from_millis(GONE_MS);
+        if all || guards > self.guards.load(Ordering::Relaxed) {
+            self.guards.store(guards.max(1), Ordering::Relaxed);
+        }
         if new == 1 {
             // It has not heard of us for long, or has forgotten us, and with us perhaps what it was told.
             let accounts = Arc::clone(&policies.load().accounts);
