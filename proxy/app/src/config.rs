@@ -416,21 +416,8 @@ impl ModelArgs {
 
 impl UpstreamTls {
     fn of(file: &UpstreamFile) -> Result<Option<Self>, Failure> {
-        let UpstreamFile { ca_file, cert_file, cert_key_file, .. } = file;
-        Self::new("upstream", (ca_file.clone(), cert_file.clone(), cert_key_file.clone()))
-    }
-
-    /// Authorities, certificate and key of `section`, if it has any.
-    pub(crate) fn new(
-        section: &str,
-        (ca_file, certificate, key): (Option<PathBuf>, Option<PathBuf>, Option<PathBuf>),
-    ) -> Result<Option<Self>, Failure> {
-        if certificate.is_some() != key.is_some() {
-            return Err(Failure::Usage(format!(
-                "{section}: `cert_file` and `cert_key_file` belong together"
-            )));
-        }
-        let own = Self { ca_file, identity: certificate.zip(key) };
+        let identity = (file.cert_file.clone(), file.cert_key_file.clone());
+        let own = Self::new("upstream", file.ca_file.clone(), identity)?;
         Ok((own.ca_file.is_some() || own.identity.is_some()).then_some(own))
     }
 }

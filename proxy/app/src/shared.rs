@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
-use proxy_stack::{SharedLimits, SharedSettings, Without, network};
+use proxy_stack::{SharedLimits, SharedSettings, Without};
 use serde::Deserialize;
 
 use crate::config::read_key;
@@ -95,19 +95,14 @@ impl SharedFile {
                 )));
             }
         };
-        let files = (self.ca_file, self.cert_file, self.cert_key_file);
-        let own = UpstreamTls::new("shared_limits", files)?;
-        let network = match own {
-            Some(_) if !tls => {
-                return Err(Failure::Usage(
-                    "shared_limits: certificates need TLS: write rediss:// in `url`".to_owned(),
-                ));
-            }
-            Some(own) => own.connector()?,
-            None => network(tls).map_err(|error| {
-                Failure::environment("the shared limits cannot be reached by TLS", &error)
-            })?,
-        };
+        let own =
+            UpstreamTls::new("shared_limits", self.ca_file, (self.cert_file, self.cert_key_file))?;
+        if !tls && (own.ca_file.is_some() || own.identity.is_some()) {
+            return Err(Failure::Usage(
+                "shared_limits: certificates need TLS: write rediss:// in `url`".to_owned(),
+            ));
+        }
+        let network = own.connector_to(&server.to_string())?;
         let settings = SharedSettings {
             server,
             database,

@@ -43,4 +43,4 @@ pub use metrics::Metrics;
 pub use reply::ReplyBody;
 pub use respond::unrecognised;
 pub use stack::{Gate, Parts, stack};
-pub use upstream::{Network, Target, TargetError, Upstream, network};
+pub use upstream::{Network, Target, TargetError, Upstream};

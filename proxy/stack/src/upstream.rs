@@ -140,28 +140,24 @@ impl Upstream {
     /// # Errors
     /// When the target is `https` and the system's certificate authorities cannot be read.
     pub fn new(target: Target, time: Duration) -> Result<Self, TargetError> {
-        Ok(Self::over(network(target.https)?, target, time))
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT_TIME));
+        http.enforce_http(false);
+        let tls = rustls::ClientConfig::builder();
+        // Reading the certificates takes milliseconds that a plain upstream need not wait for.
+        let tls = if target.https {
+            tls.with_native_roots().map_err(TargetError::Roots)?
+        } else {
+            tls.with_root_certificates(rustls::RootCertStore::empty())
+        };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.with_no_client_auth())
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(http);
+        Ok(Self::over(connector, target, time))
     }
-}
-
-/// Connections to servers that are trusted by the system's certificate authorities, or, unless `tls`, without TLS.
-///
-/// # Errors
-/// When the system's certificate authorities cannot be read.
-pub fn network(tls: bool) -> Result<Network, TargetError> {
-    let mut http = HttpConnector::new();
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_TIME));
-    http.enforce_http(false);
-    let config = rustls::ClientConfig::builder();
-    // Reading the certificates takes milliseconds that a plain upstream need not wait for.
-    let config = if tls {
-        config.with_native_roots().map_err(TargetError::Roots)?
-    } else {
-        config.with_root_certificates(rustls::RootCertStore::empty())
-    };
-    let builder = HttpsConnectorBuilder::new().with_tls_config(config.with_no_client_auth());
-    Ok(builder.https_or_http().enable_all_versions().wrap_connector(http))
 }
 
 impl<C: Connect + Clone> Upstream<C> {
