@@ -32,6 +32,7 @@ mod http2;
 mod lifecycle;
 mod llama_guard;
 mod metamorphic;
+mod metrics;
 mod moderation;
 mod policies;
 mod policy_commands;

@@ -1,12 +1,12 @@
 //! What operators are told about requests: counted when a record closes, from what it says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proxy_audit::{Action, Closed, Mode, Outcome, Ruling, Text};
 
-use crate::metrics::{Histogram, header};
+use crate::metrics::{Format, Histogram, header};
 
 /// Upper bounds of the buckets of time, in milliseconds.
 const MILLISECONDS: [u64; 10] = [1, 5, 10, 25, 50, 100, 250, 1_000, 10_000, 100_000];
@@ -29,6 +29,8 @@ struct Counts {
     reasons: HashMap<(Outcome, Text), u64>,
     decisions: HashMap<Decided, u64>,
     unchecked: HashMap<Text, u64>,
+    /// For each bucket of the time of requests, the last traced one in it, and how many seconds that took.
+    exemplars: BTreeMap<usize, (Text, f32)>,
 }
 
 /// A decision as it is counted.
@@ -45,7 +47,11 @@ struct Decided {
 
 impl Requests {
     /// A request in this format (see [`crate::routes::spoken`]) has ended so.
-    pub(crate) fn closed(&self, dialect: &'static str, closed: &Closed) {
+    pub(crate) fn closed(
+        &self,
+        (dialect, trace_id): (&'static str, Option<&Text>),
+        closed: &Closed,
+    ) {
         let timing = &closed.timing_ms;
         self.total.add(whole(timing.total), &MILLISECONDS);
         for (time, histogram) in [
@@ -58,6 +64,10 @@ impl Requests {
             }
         }
         let mut counts = self.lock();
+        if let Some(trace_id) = trace_id {
+            let (bucket, seconds) = (bucket(timing.total), timing.total / 1_000.0);
+            counts.exemplars.insert(bucket, (trace_id.clone(), seconds));
+        }
         add(&mut counts.requests, (dialect, closed.outcome));
         if let Some(reason) = &closed.reason {
             add(&mut counts.reasons, (closed.outcome, reason.clone()));
@@ -74,23 +84,40 @@ impl Requests {
         }
     }
 
-    /// All of it in the text format of Prometheus.
-    pub(crate) fn write(&self, text: &mut String) {
+    /// All of it in the text format of Prometheus; with exemplars, which only [`Format::OpenMetrics`] has.
+    pub(crate) fn write(&self, text: &mut String, format: Format) {
         self.write_counts(text);
+        self.write_total(text, format);
         let mut seconds = |name: &str, help: &str, series: &[(&str, &Histogram<10>)]| {
             header(text, name, "histogram", help);
             for (labels, histogram) in series {
                 histogram.write(text, (name, labels), &MILLISECONDS, 0.001);
             }
         };
-        let help = "Time from a request's acceptance to the end of its record.";
-        seconds("guard_request_seconds", help, &[("", &self.total)]);
         let help = "Time that the model server took to begin its answer.";
         seconds("guard_upstream_seconds", help, &[("", &self.upstream)]);
         let directions =
             [("direction=\"input\"", &self.input), ("direction=\"output\"", &self.output)];
         let help = "Time that judging and deciding took.";
         seconds("guard_added_latency_seconds", help, &directions);
+    }
+
+    fn write_total(&self, text: &mut String, format: Format) {
+        let name = "guard_request_seconds";
+        let help = "Time from a request's acceptance to the end of its record.";
+        header(text, name, "histogram", help);
+        let mut lines = String::new();
+        self.total.write(&mut lines, (name, ""), &MILLISECONDS, 0.001);
+        let counts = self.lock();
+        for (at, line) in lines.lines().enumerate() {
+            text.push_str(line);
+            // The buckets come first.
+            if let (Some((id, seconds)), Format::OpenMetrics) = (counts.exemplars.get(&at), format)
+            {
+                text.push_str(&format!(" # {{trace_id=\"{id}\"}} {seconds}"));
+            }
+            text.push('\n');
+        }
     }
 
     fn write_counts(&self, text: &mut String) {
@@ -151,6 +178,12 @@ fn lines<K>(
     for (labels, count) in lines {
         text.push_str(&format!("{name}{{{labels}}} {count}\n"));
     }
+}
+
+/// Which bucket so many milliseconds are in, the one without a bound last.
+fn bucket(milliseconds: f32) -> usize {
+    let fits = MILLISECONDS.iter().position(|bound| whole(milliseconds) <= *bound);
+    fits.unwrap_or(MILLISECONDS.len())
 }
 
 /// Milliseconds, upwards: what took a moment took more than nothing.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use proxy_audit::{
-    Closed, Journal, JournalError, Mode, Opened, Outcome, ReadSummary, Receipt, Released, Timing,
+    Closed, Journal, JournalError, Mode, Opened, Outcome, ReadSummary, Receipt, Released, Text,
+    Timing,
 };
 use uuid::Uuid;
 
@@ -29,8 +30,8 @@ struct Open {
     texts: Mutex<Texts>,
     then: Mutex<Option<Then>>,
     metrics: Arc<Metrics>,
-    /// The format of the request.
-    spoken: &'static str,
+    /// The format of the request, and the trace it belongs to.
+    spoken: (&'static str, Option<Text>),
 }
 
 /// What is done when a record closes.
@@ -53,7 +54,7 @@ impl Entry {
             texts: Mutex::default(),
             then: Mutex::new(None),
             metrics: Arc::clone(metrics),
-            spoken,
+            spoken: (spoken, opened.trace_id.clone()),
         }))
     }
 
@@ -136,7 +137,8 @@ impl Open {
         if let Some(then) = lock(&self.then).take() {
             then(&closed);
         }
-        self.metrics.requests.closed(self.spoken, &closed);
+        let (dialect, trace_id) = &self.spoken;
+        self.metrics.requests.closed((dialect, trace_id.as_ref()), &closed);
         // Before the end, and in order: if the end is durable, the texts are.
         if let Some(examined) =
             std::mem::take(&mut *lock(&self.texts)).examined(self.id, closed.time)
