@@ -45,6 +45,7 @@ async fn gate(policies: &Arc<ActivePolicy>, upstream: &Upstream, dir: &Path) -> 
         panel: Panel::new([Check::new(id, BoxClassify::new(InProcess::new(triggers)))]),
         metrics: Arc::default(),
         limits,
+        shared_limits: None,
         upstream: proxy_stack::Upstream::new(
             Target::parse(&upstream.url(), None).unwrap(),
             limits.upstream_time,

@@ -84,6 +84,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("candle-core", "classifiers-llama-guard"),
     ("candle-nn", "classifiers-llama-guard"),
     ("ort", "classifiers-prompt-guard"),
+    ("redis", "proxy-stack"),
     ("rusqlite", "proxy-index"),
     ("serde-saphyr", "policies"),
 ];

@@ -1,10 +1,11 @@
 //! `cargo xtask test` runs every test there is; `cargo xtask tidy` checks the rules that hold the design; `cargo xtask
-//! onnxruntime` fetches the library that Prompt Guard needs.
+//! onnxruntime` fetches the library that Prompt Guard needs; `cargo xtask scaling` says what fleets cost.
 
 mod arrows;
 mod files;
 mod onnxruntime;
 mod run;
+mod scaling;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,11 @@ enum Command {
         #[arg(long)]
         gpu: bool,
     },
+    /// Print what fleets cost, by simulation, as docs/scaling.md has it
+    Scaling {
+        #[command(flatten)]
+        costs: scaling::Costs,
+    },
     /// Check which package may depend on which, and how files look
     Tidy,
 }
@@ -41,6 +47,10 @@ fn main() -> ExitCode {
         Command::Test { no_clients } => run::test(no_clients),
         Command::Onnxruntime { gpu } => {
             onnxruntime::fetch(gpu).map(|library| println!("{}", library.display()))
+        }
+        Command::Scaling { costs } => {
+            print!("{}", scaling::table(&costs));
+            Ok(())
         }
         Command::Tidy => tidy(),
     };

@@ -35,6 +35,15 @@ pub(crate) fn test(no_clients: bool) -> Result<(), String> {
         ]))?;
         run(&mut Command::new("tests/clients/run"))?;
         run(&mut Command::new("tests/eval/run"))?;
+        // A minute of it; by itself it tries more and longer.
+        run(Command::new("tests/fleet/run").arg(target()?.join("release/portcullis")).args([
+            "--seconds",
+            "18",
+            "--fault",
+            "3",
+            "--faults",
+            "2",
+        ]))?;
         if !tool("chromium") {
             println!("SKIPPED: the review page in a browser; there is no `chromium` on the PATH");
         } else {

@@ -16,6 +16,7 @@ use crate::commands::explain::ExplainArgs;
 use crate::commands::schema::SchemaArgs;
 use crate::commands::test::TestArgs;
 use crate::elsewhere::ElsewhereArgs;
+use crate::shared::SharedArgs;
 
 /// A safety guardrail proxy: a sidecar in front of model APIs.
 ///
@@ -141,6 +142,8 @@ pub(crate) struct ServeArgs {
     pub(crate) llama_guard: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) elsewhere: ElsewhereArgs,
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
     /// Settings of the server (server.yaml); arguments and environment win over it
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     pub(crate) config: Option<PathBuf>,

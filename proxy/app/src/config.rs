@@ -10,7 +10,7 @@ use classifiers_core::Category;
 use classifiers_prompt_guard::{Device, Options};
 use jiff::civil::Date;
 use policies::{Policy, library};
-use proxy_stack::{KeyNames, Limits, Target};
+use proxy_stack::{KeyNames, Limits, SharedLimits, Target};
 use serde::Deserialize;
 
 use crate::args::{ModelArgs, ModelsArgs, ServeArgs, VerifyRemoteArgs};
@@ -18,6 +18,7 @@ use crate::console::{self, Settings};
 use crate::elsewhere::{Elsewhere, ElsewhereArgs, RemoteFile};
 use crate::failure::Failure;
 use crate::registry::{Llama, Model, Models, Standby};
+use crate::shared::SharedFile;
 use crate::tls::{Tls, UpstreamTls};
 
 /// Loopback only: whoever wants others to connect says so.
@@ -54,6 +55,8 @@ struct File {
     tls: Option<TlsFile>,
     instance: Option<String>,
     limits: LimitsFile,
+    /// Where what callers use is counted together with other guards.
+    shared_limits: Option<SharedFile>,
     /// Whether questions about texts are answered: `/v1/moderations` and the other contracts.
     checks: Option<bool>,
 }
@@ -196,6 +199,7 @@ pub(crate) struct Config {
     pub(crate) tls: Option<Tls>,
     pub(crate) instance: Arc<str>,
     pub(crate) limits: Limits,
+    pub(crate) shared_limits: Option<SharedLimits>,
     pub(crate) drain: Duration,
 }
 
@@ -246,6 +250,7 @@ impl Config {
                 .unwrap_or_else(|| "portcullis".to_owned())
                 .into(),
             limits: limits(&file.limits, file.checks),
+            shared_limits: args.shared.limits(file.shared_limits)?,
             drain: file.limits.drain_seconds.map_or(DRAIN, Duration::from_secs),
         })
     }
@@ -411,16 +416,8 @@ impl ModelArgs {
 
 impl UpstreamTls {
     fn of(file: &UpstreamFile) -> Result<Option<Self>, Failure> {
-        let identity = match (&file.cert_file, &file.cert_key_file) {
-            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-            (None, None) => None,
-            _ => {
-                return Err(Failure::Usage(
-                    "upstream: `cert_file` and `cert_key_file` belong together".to_owned(),
-                ));
-            }
-        };
-        let own = Self { ca_file: file.ca_file.clone(), identity };
+        let identity = (file.cert_file.clone(), file.cert_key_file.clone());
+        let own = Self::new("upstream", file.ca_file.clone(), identity)?;
         Ok((own.ca_file.is_some() || own.identity.is_some()).then_some(own))
     }
 }

@@ -14,6 +14,7 @@ mod registry;
 mod reload;
 mod remote;
 mod server;
+mod shared;
 mod supervisor;
 mod tls;
 

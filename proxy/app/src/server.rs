@@ -1,5 +1,6 @@
 //! A running guard: journal, classifiers, policy, upstream and listener put together.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use classifiers_core::ClassifyError;
 use policies::ClassifierCalibration;
 use proxy_audit::{Journal, Options};
 use proxy_console::Rules;
-use proxy_stack::{ActivePolicy, Health, Metrics, Parts, Upstream, stack};
+use proxy_stack::{ActivePolicy, Health, Metrics, Parts, SharedLimits, Upstream, stack};
+use tokio::task::JoinSet;
 
 use crate::again::Again;
 use crate::config::Config;
@@ -112,7 +114,8 @@ impl Server {
 
     /// Serves until `stop`; returns when every answer has left and the audit log is sealed.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-        let metrics = Arc::<Metrics>::default();
+        let metrics = Metrics::default().with_shared_limits(self.config.shared_limits.clone());
+        let metrics = Arc::new(metrics);
         let ready = self.address()?.to_string();
         let Self {
             listener,
@@ -135,6 +138,7 @@ impl Server {
             panel.clone(),
             Arc::clone(&health),
         );
+        let mut sharing = share(config.shared_limits.clone(), &policies);
         let gate = stack(Parts {
             journal: Arc::clone(&journal),
             instance: config.instance,
@@ -142,6 +146,7 @@ impl Server {
             keys: config.keys,
             panel,
             limits: config.limits,
+            shared_limits: config.shared_limits,
             upstream,
             metrics,
         });
@@ -162,6 +167,7 @@ impl Server {
             () = if_any(console) => {}
             () = test => {}
             () = again => {}
+            Some(_) = sharing.join_next() => {}
             () = supervisor::alive() => {}
         }
         journal
@@ -176,6 +182,16 @@ async fn if_any(future: Option<impl Future<Output = ()>>) {
         Some(future) => future.await,
         None => std::future::pending().await,
     }
+}
+
+/// Keeps `limits` in touch with their server, if there are any, until the set is dropped.
+fn share(limits: Option<SharedLimits>, policies: &Arc<ActivePolicy>) -> JoinSet<Infallible> {
+    let mut sharing = JoinSet::new();
+    if let Some(limits) = limits {
+        let policies = Arc::clone(policies);
+        sharing.spawn(async move { limits.keep_in_touch(&policies).await });
+    }
+    sharing
 }
 
 /// Whether each check, or somebody whom `policy` lets judge in its place, gives verdicts.

@@ -11,12 +11,12 @@ use proxy_stack::Network;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::failure::Failure;
 
-/// How long a connection to the upstream may take to come about.
+/// How long a connection to another server may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// Where the listener's certificate and key are (PEM).
@@ -78,8 +78,8 @@ impl Tls {
     }
 }
 
-/// How the upstream is known and knows us.
-#[derive(Clone, Debug)]
+/// How a server that we ask is known and knows us: the model server, or a collector.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct UpstreamTls {
     /// Authorities that it is trusted by, in place of the system's.
     pub(crate) ca_file: Option<PathBuf>,
@@ -88,19 +88,49 @@ pub(crate) struct UpstreamTls {
 }
 
 impl UpstreamTls {
+    /// As the settings of `what` say it: a certificate and its key, or neither.
+    pub(crate) fn new(
+        what: &str,
+        ca_file: Option<PathBuf>,
+        identity: (Option<PathBuf>, Option<PathBuf>),
+    ) -> Result<Self, Failure> {
+        let identity = match identity {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => {
+                return Err(Failure::Usage(format!(
+                    "{what}: `cert_file` and `cert_key_file` belong together"
+                )));
+            }
+        };
+        Ok(Self { ca_file, identity })
+    }
+
+    /// Connections to `url`. Without TLS no certificate is looked for.
+    pub(crate) fn connector_to(&self, url: &str) -> Result<Network, Failure> {
+        if url.starts_with("https:") {
+            return self.connector();
+        }
+        let roots = RootCertStore::empty();
+        Ok(network(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+    }
+
     /// Connections to it.
     pub(crate) fn connector(&self) -> Result<Network, Failure> {
-        let tls = classifiers_remote::client_tls(self.ca_file.as_deref(), self.identity.as_ref())
-            .map_err(|error| {
-            Failure::environment("the upstream cannot be reached by TLS", &error)
-        })?;
-        let mut http = HttpConnector::new();
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIME));
-        http.enforce_http(false);
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-        Ok(builder.enable_all_versions().wrap_connector(http))
+        let tls = classifiers_remote::client_tls(self.ca_file.as_deref(), self.identity.as_ref());
+        let tls =
+            tls.map_err(|error| Failure::environment("a server cannot be reached by TLS", &error))?;
+        Ok(network(tls))
     }
+}
+
+fn network(tls: ClientConfig) -> Network {
+    let mut http = HttpConnector::new();
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIME));
+    http.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    builder.enable_all_versions().wrap_connector(http)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {

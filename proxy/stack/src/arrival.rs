@@ -66,6 +66,18 @@ impl Caller {
             Self::Address(_) => None,
         }
     }
+
+    /// What names the caller where others can see it: never a key or an address.
+    pub(crate) fn fingerprint(&self) -> Arc<str> {
+        match self {
+            Self::Key(fingerprint) => Arc::clone(fingerprint),
+            Self::Address(None) => "nobody".into(),
+            Self::Address(Some(address)) => {
+                let named = fingerprint(address.to_string().as_bytes());
+                named.replacen("key-", "address-", 1).into()
+            }
+        }
+    }
 }
 
 /// What fingerprints are keyed with, so that they are of no use to other programs.

@@ -50,6 +50,8 @@ pub(crate) enum Denial {
         /// When it pays to try again.
         retry_after: Duration,
     },
+    /// What the caller has used cannot be counted together with other guards, and the server is to refuse then.
+    LimitsUnavailable,
     /// Too many exchanges are under way.
     Overloaded,
     /// The policy blocks the request.

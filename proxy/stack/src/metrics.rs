@@ -5,13 +5,57 @@ use std::time::Duration;
 
 use policies::Policy;
 
-use crate::Limits;
 use crate::guard::bounds;
+use crate::request_metrics::Requests;
+use crate::{Limits, SharedLimits};
 
 /// Upper bounds of the buckets of held bytes.
 const BYTES: [u64; 8] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24];
 /// Upper bounds of the buckets of time that text waits for its verdict, in milliseconds.
 pub(crate) const MILLISECONDS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 2_500, 10_000];
+
+/// What metrics are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// The text format of Prometheus.
+    Plain,
+    /// OpenMetrics 1.0, which Prometheus asks for where it can.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Its media type.
+    pub(crate) const fn media(self) -> &'static str {
+        match self {
+            Self::Plain => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// `text` in this format: OpenMetrics names a counter without `_total` before its lines, and has an end.
+    pub(crate) fn finish(self, text: String) -> String {
+        if self == Self::Plain {
+            return text;
+        }
+        let mut counters = Vec::new();
+        for line in text.lines() {
+            if let Some(name) =
+                line.strip_prefix("# TYPE ").and_then(|l| l.strip_suffix("_total counter"))
+            {
+                counters.push(name.to_owned());
+            }
+        }
+        let is_counter = |name: &str| counters.iter().any(|counter| counter == name);
+        let named = |line: &str| {
+            let (keyword, rest) = line.strip_prefix("# ")?.split_once(' ')?;
+            let (name, about) = rest.split_once(' ')?;
+            let name = name.strip_suffix("_total").filter(|name| is_counter(name))?;
+            Some(format!("# {keyword} {name} {about}"))
+        };
+        let lines = text.lines().map(|line| named(line).unwrap_or_else(|| line.to_owned()) + "\n");
+        lines.collect::<String>() + "# EOF\n"
+    }
+}
 
 /// Counters of the guard, shared by all exchanges.
 #[derive(Debug, Default)]
@@ -20,6 +64,9 @@ pub struct Metrics {
     held: Histogram<8>,
     /// How long the oldest text of each examination waited for its verdict.
     waited: Histogram<8>,
+    /// How requests ended.
+    pub(crate) requests: Requests,
+    shared_limits: Option<SharedLimits>,
 }
 
 /// Counts of values by size.
@@ -103,6 +150,12 @@ pub(crate) fn header(text: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 impl Metrics {
+    /// The same, with what `limits` count.
+    #[must_use]
+    pub fn with_shared_limits(self, limits: Option<SharedLimits>) -> Self {
+        Self { shared_limits: limits, ..self }
+    }
+
     /// A stream is over that held up to so many bytes at a time.
     pub(crate) fn stream_held(&self, bytes: usize) {
         self.held.add(bytes as u64, &BYTES);
@@ -115,8 +168,7 @@ impl Metrics {
     }
 
     /// Everything in the text format of Prometheus, with what `policy` and `limits` let a stream hold at most.
-    #[must_use]
-    pub fn render(&self, policy: &Policy, limits: &Limits) -> String {
+    pub(crate) fn render(&self, policy: &Policy, limits: &Limits, format: Format) -> String {
         let mut text = String::new();
         declare(&mut text, policy, limits);
         let held = ("guard_stream_held_bytes", "The most that a stream held at a time.");
@@ -126,6 +178,10 @@ impl Metrics {
             "How long the oldest text of an examination waited for its verdict.",
         );
         self.waited.write_alone(&mut text, waited, &MILLISECONDS, 0.001);
+        self.requests.write(&mut text, format);
+        if let Some(limits) = &self.shared_limits {
+            limits.write(&mut text);
+        }
         text
     }
 }

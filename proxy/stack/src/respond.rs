@@ -237,6 +237,13 @@ fn tell(denial: Denial) -> Told {
             "too many requests are under way",
         )
         .retry_after(RETRY),
+        Denial::LimitsUnavailable => Told::failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "limits_unavailable",
+            Outcome::Refused,
+            "what the policy gives each caller cannot be counted now",
+        )
+        .retry_after(RETRY),
         Denial::GuardUnavailable | Denial::Blocked(_) => Told::failed(
             StatusCode::SERVICE_UNAVAILABLE,
             "guard_unavailable",

@@ -82,6 +82,16 @@ pub(crate) fn is_check(path: &str) -> bool {
     check(path).is_some()
 }
 
+/// The format of a path's requests, as metrics have it: one of few words.
+pub(crate) fn spoken(path: &str) -> &'static str {
+    match Dialect::at(path) {
+        Some(dialect) => dialect.name(),
+        None if harmless(path).is_some() => "models",
+        None if is_check(path) => "check",
+        None => "none",
+    }
+}
+
 /// A path as a record has it. Of one that is no route of ours, only plain words: people put keys into paths too.
 pub(crate) fn recorded(path: &str) -> String {
     if Dialect::at(path).is_some() || harmless(path).is_some() || is_check(path) {

@@ -18,7 +18,7 @@ use crate::read::ReadLayer;
 use crate::record::RecordLayer;
 use crate::respond::RespondLayer;
 use crate::upstream::Network;
-use crate::{ActivePolicy, Arrival, KeyNames, Limits, Metrics, ReplyBody, Upstream};
+use crate::{ActivePolicy, Arrival, KeyNames, Limits, Metrics, ReplyBody, SharedLimits, Upstream};
 
 /// The whole proxy as one service: a request in, a response out, no errors. Boxed here because its type names
 /// every layer, and one call through a pointer per request is nothing.
@@ -39,6 +39,8 @@ pub struct Parts<C = Network> {
     pub panel: Panel,
     /// What one exchange may cost.
     pub limits: Limits,
+    /// With whom it is counted what callers use; alone if nobody is named.
+    pub shared_limits: Option<SharedLimits>,
     /// The model server.
     pub upstream: Upstream<C>,
     /// Where the guard counts.
@@ -48,17 +50,27 @@ pub struct Parts<C = Network> {
 /// Puts the layers together, outermost first.
 #[must_use]
 pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gate {
-    let Parts { journal, instance, policies, keys, panel, limits, upstream, metrics } = parts;
+    let Parts {
+        journal,
+        instance,
+        policies,
+        keys,
+        panel,
+        limits,
+        shared_limits,
+        upstream,
+        metrics,
+    } = parts;
     let service = ServiceBuilder::new()
         // Outside the record, which closes itself as failed while a panic passes through.
         .layer(CatchPanicLayer)
         // Outside everything that can say no: a refusal is recorded like an answer.
-        .layer(RecordLayer::new(journal, instance, policies))
+        .layer(RecordLayer::new((journal, instance), policies, Arc::clone(&metrics)))
         // From here on in, a layer says no with a `Denial`.
         .layer(RespondLayer)
         // Before a byte of the body is read: refusing must be cheap.
         .layer(AuthenticateLayer::new(keys.clone()))
-        .layer(LimitLayer)
+        .layer(LimitLayer::new(shared_limits))
         .layer(AdmissionLayer::new(limits.concurrent))
         .layer(ReadLayer::new(limits, keys))
         // Makes the only `Cleared` there is, and the upstream takes nothing else.

@@ -223,6 +223,7 @@ fn gate(journal: Arc<Journal>, model: Arc<Model>) -> Gate {
         keys: KeyNames::default(),
         panel,
         limits,
+        shared_limits: None,
         upstream: Upstream::over(
             connector,
             Target::parse("http://model", None).unwrap(),

@@ -47,6 +47,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         audit(&config.audit_dir),
         open_files(),
         runtime()?.block_on(upstream(&config)),
+        runtime()?.block_on(shared_limits(&config)),
     ];
     findings.iter().for_each(say);
     let judges = runtime()?.block_on(classifiers(&config));
@@ -147,6 +148,21 @@ async fn upstream(config: &Config) -> Finding {
         )))
     };
     Finding { what: "upstream", said: said.await.map_err(|failure| failure.to_string()) }
+}
+
+/// Whether limits can be counted together with other guards.
+async fn shared_limits(config: &Config) -> Finding {
+    let said = match &config.shared_limits {
+        None => Ok("off; this guard counts for itself".to_owned()),
+        Some(limits) => match limits.try_once().await {
+            Ok(()) => Ok("the server counts".to_owned()),
+            Err(why) => Err(format!(
+                "the server of `shared_limits` does not count ({why}): is it running, are address and password right? \
+                 Without it each guard gives its part of the limits, or refuses, as `on_failure` says"
+            )),
+        },
+    };
+    Finding { what: "limits", said }
 }
 
 /// Whether everyone who judges gives verdicts.

@@ -95,6 +95,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         tls: None,
         instance: "demo".into(),
         limits: Limits::default(),
+        shared_limits: None,
         drain: std::time::Duration::from_secs(1),
     })
 }

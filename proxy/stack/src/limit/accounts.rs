@@ -1,16 +1,18 @@
 //! What each caller has used.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use policies::{Limits, Quota};
 
-use super::window::Window;
+use super::account::{Account, Kind, Refusal, Report};
 use crate::arrival::Caller;
 use crate::denial::Denial;
 
-/// Above this many callers, those that have used nothing within their periods are forgotten; about 3 KB each.
+/// Above this many callers, those that have used nothing within their periods are forgotten; about 3 KB each, twice
+/// that while they have something to report.
 const REMEMBERED: usize = 20_000;
 
 /// What callers have used under one set of limits.
@@ -19,15 +21,6 @@ pub(crate) struct Accounts {
     limits: Limits,
     start: Instant,
     callers: Mutex<HashMap<Caller, Account>>,
-}
-
-#[derive(Debug, Default)]
-struct Account {
-    requests: Option<Window>,
-    tokens: Option<Window>,
-    blocked: Option<Window>,
-    /// Refused until then, counted from the start.
-    paused: Option<Duration>,
 }
 
 /// How an exchange ended, as far as it is counted.
@@ -52,49 +45,61 @@ impl Accounts {
         let mut callers = HashMap::new();
         if limits.blocked.is_some() {
             let old = before.lock();
-            let paused = old.iter().filter(|(_, account)| account.paused.is_some());
-            let kept = paused.map(|(caller, account)| {
-                (caller.clone(), Account { paused: account.paused, ..Account::default() })
+            let paused = old.iter().filter_map(|(caller, account)| {
+                Some((caller.clone(), Account::paused_until(account.paused()?)))
             });
-            callers.extend(kept);
+            callers.extend(paused);
         }
         Arc::new(Self { limits, start: before.start, callers: Mutex::new(callers) })
     }
 
+    /// Whether nothing is limited.
+    pub(super) fn are_unlimited(&self) -> bool {
+        self.limits == Limits::default()
+    }
+
+    /// What is limited.
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Counts a request of `caller`, or says why it is refused.
     pub(crate) fn admit(&self, caller: &Caller) -> Result<(), Denial> {
-        if self.limits == Limits::default() {
+        if self.are_unlimited() {
             return Ok(());
         }
+        self.with(caller, |account, now| {
+            account.look(&self.limits, now)?;
+            account.count_request(&self.limits, now);
+            Ok(())
+        })
+    }
+
+    /// Counts what an exchange of `caller` came to. Whether there is something to report to others now, and was not
+    /// before.
+    pub(crate) fn settle(&self, caller: &Caller, used: Used, shared: bool) -> bool {
+        let Limits { tokens, blocked, .. } = self.limits;
+        let blocked = blocked.filter(|_| used.blocked);
+        if tokens.is_none() && blocked.is_none() {
+            return false;
+        }
+        self.with(caller, |account, now| {
+            if shared {
+                account.owe(Kind::Tokens, &self.limits, now, used.tokens);
+                account.owe(Kind::Blocked, &self.limits, now, u64::from(used.blocked));
+            }
+            account.settle(&self.limits, now, used);
+            shared && account.must_report()
+        })
+    }
+
+    fn with<R>(&self, caller: &Caller, act: impl FnOnce(&mut Account, Duration) -> R) -> R {
         let now = self.start.elapsed();
         let mut callers = self.lock();
         if callers.len() > REMEMBERED {
             callers.retain(|_, account| account.is_of_interest(&self.limits, now));
         }
-        callers.entry(caller.clone()).or_default().admit(&self.limits, now)
-    }
-
-    /// Counts what an exchange of `caller` came to.
-    pub(crate) fn settle(&self, caller: &Caller, used: Used) {
-        let Limits { tokens, blocked, .. } = self.limits;
-        if tokens.is_none() && !(blocked.is_some() && used.blocked) {
-            return;
-        }
-        let now = self.start.elapsed();
-        let mut callers = self.lock();
-        let account = callers.entry(caller.clone()).or_default();
-        if let Some(quota) = tokens {
-            account.tokens.get_or_insert_with(Window::new).add(&quota, now, used.tokens);
-        }
-        if let (Some(budget), true) = (blocked, used.blocked) {
-            let window = account.blocked.get_or_insert_with(Window::new);
-            window.add(&budget.allow, now, 1);
-            if window.used(&budget.allow, now) > u64::from(budget.allow.count.get()) {
-                account.paused = Some(now + budget.pause);
-                // A new chance afterwards, not a pause for the next block.
-                account.blocked = None;
-            }
-        }
+        act(callers.entry(caller.clone()).or_default(), now)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Caller, Account>> {
@@ -102,41 +107,77 @@ impl Accounts {
     }
 }
 
-impl Account {
-    fn admit(&mut self, limits: &Limits, now: Duration) -> Result<(), Denial> {
-        if let Some(until) = self.paused {
-            if now < until {
-                return Err(Denial::Paused { retry_after: until - now });
-            }
-            self.paused = None;
-        }
-        let full = |window: &mut Option<Window>, quota: &Quota| {
-            let window = window.get_or_insert_with(Window::new);
-            let full = window.used(quota, now) >= u64::from(quota.count.get());
-            full.then(|| window.wait(quota, now))
-        };
-        if let Some(quota) = &limits.tokens
-            && let Some(retry_after) = full(&mut self.tokens, quota)
-        {
-            return Err(Denial::TokensUsedUp { limit: quota.count.get(), retry_after });
-        }
-        if let Some(quota) = &limits.requests {
-            if let Some(retry_after) = full(&mut self.requests, quota) {
-                return Err(Denial::RateLimited { limit: quota.count.get(), retry_after });
-            }
-            self.requests.get_or_insert_with(Window::new).add(quota, now, 1);
-        }
-        Ok(())
+// === What is counted together with other guards ===
+
+impl Accounts {
+    /// Refuses whom this guard alone knows to have used up what there is. Counts nothing.
+    pub(super) fn look(&self, caller: &Caller) -> Result<(), Denial> {
+        self.with(caller, |account, now| account.look(&self.limits, now))
     }
 
-    /// Whether forgetting it would give the caller something back.
-    fn is_of_interest(&mut self, limits: &Limits, now: Duration) -> bool {
-        let used = |window: &mut Option<Window>, quota: Option<Quota>| {
-            window.as_mut().zip(quota).is_some_and(|(window, quota)| window.used(&quota, now) > 0)
+    /// What is to be told to the others about `caller`. It is theirs from then on, unless it is given back.
+    pub(super) fn report(&self, caller: &Caller) -> Report {
+        self.with(caller, |account, now| account.report(&self.limits, now))
+    }
+
+    /// `report` may not have arrived.
+    pub(super) fn give_back(&self, caller: &Caller, report: &Report) {
+        self.with(caller, |account, now| account.give_back(&self.limits, now, report));
+    }
+
+    /// The common account of `caller` is another one than that which `report` is for: everything is to be told.
+    pub(super) fn begin_anew(&self, caller: &Caller, common: u64) {
+        self.with(caller, |account, now| account.begin_anew(&self.limits, now, common));
+    }
+
+    /// A request of `caller` was counted in the common account `common`.
+    pub(super) fn admitted(&self, caller: &Caller, common: u64) {
+        self.with(caller, |account, now| account.admitted(&self.limits, now, common));
+    }
+
+    /// The common account has no room for `caller`.
+    pub(super) fn refused(&self, caller: &Caller, refusal: Refusal, wait: Duration) -> Denial {
+        self.with(caller, |account, now| account.refused(&self.limits, now, (refusal, wait)))
+    }
+
+    /// Counts a request of `caller` if it has used less than this guard's share: one part of as many as there are
+    /// `guards`, at least one.
+    pub(super) fn admit_share(&self, caller: &Caller, guards: NonZeroU32) -> Result<bool, Denial> {
+        let share = |quota: Quota| Quota {
+            count: NonZeroU32::new(quota.count.get().div_ceil(guards.get())).unwrap_or(quota.count),
+            ..quota
         };
-        self.paused.is_some_and(|until| now < until)
-            || used(&mut self.requests, limits.requests)
-            || used(&mut self.tokens, limits.tokens)
-            || used(&mut self.blocked, limits.blocked.map(|budget| budget.allow))
+        let limits = Limits {
+            requests: self.limits.requests.map(share),
+            tokens: self.limits.tokens.map(share),
+            blocked: self.limits.blocked,
+        };
+        self.with(caller, |account, now| {
+            account.look(&limits, now)?;
+            account.owe(Kind::Requests, &limits, now, 1);
+            account.count_request(&limits, now);
+            Ok(account.must_report())
+        })
+    }
+
+    /// Whether there is still something to report about `caller`; if `anyway`, whatever is owed.
+    pub(super) fn is_due(&self, caller: &Caller, anyway: bool) -> bool {
+        self.with(caller, |account, _| account.is_due(anyway))
+    }
+
+    /// The report did not arrive. Whether nobody else is about to make it.
+    pub(super) fn is_still_due(&self, caller: &Caller) -> bool {
+        self.with(caller, |account, _| account.must_report_anew())
+    }
+
+    /// Everybody of whom something was counted; from now on they are due to be reported.
+    pub(super) fn all_due(&self) -> Vec<Caller> {
+        let now = self.start.elapsed();
+        let mut callers = self.lock();
+        let due = callers.iter_mut().filter_map(|(caller, account)| {
+            let due = account.is_of_interest(&self.limits, now) && account.must_report_anew();
+            due.then(|| caller.clone())
+        });
+        due.collect()
     }
 }

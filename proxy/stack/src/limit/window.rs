@@ -57,6 +57,27 @@ impl Window {
         }
     }
 
+    /// Adds `count` as if it had been added `age` slots before `now`; what is too old is left out.
+    pub(super) fn add_aged(&mut self, quota: &Quota, now: Duration, (age, count): (u64, u64)) {
+        self.used(quota, now);
+        let Some(number) = self.newest.checked_sub(age) else { return };
+        if age >= KEPT as u64 {
+            return;
+        }
+        if let Some(slot) = self.slots.get_mut(place(number)) {
+            *slot = slot.saturating_add(count);
+            self.used = self.used.saturating_add(count);
+        }
+    }
+
+    /// What is in the window at `now`: how many slots ago, and how much.
+    pub(super) fn by_age(&mut self, quota: &Quota, now: Duration) -> Vec<(u64, u64)> {
+        self.used(quota, now);
+        let ages = 0..(KEPT as u64).min(self.newest + 1);
+        let at = |age: u64| self.slots.get(place(self.newest - age)).copied().unwrap_or_default();
+        ages.map(|age| (age, at(age))).filter(|(_, count)| *count > 0).collect()
+    }
+
     /// How long after `now` there is room for one more, if nothing else is added.
     pub(super) fn wait(&mut self, quota: &Quota, now: Duration) -> Duration {
         let limit = u64::from(quota.count.get());

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use proxy_audit::{
-    Closed, Journal, JournalError, Mode, Opened, Outcome, ReadSummary, Receipt, Released, Timing,
+    Closed, Journal, JournalError, Mode, Opened, Outcome, ReadSummary, Receipt, Released, Text,
+    Timing,
 };
 use uuid::Uuid;
 
 use super::texts::Texts;
+use crate::Metrics;
 use crate::reply::LetGo;
 
 /// A handle to the record of an exchange, to note things in on the way.
@@ -27,14 +29,21 @@ struct Open {
     notes: Mutex<Option<Closed>>,
     texts: Mutex<Texts>,
     then: Mutex<Option<Then>>,
+    metrics: Arc<Metrics>,
+    /// The format of the request, and the trace it belongs to.
+    spoken: (&'static str, Option<Text>),
 }
 
 /// What is done when a record closes.
 type Then = Box<dyn FnOnce(&Closed) + Send>;
 
 impl Entry {
-    /// Opens a record in `journal`.
-    pub(crate) fn open(journal: &Arc<Journal>, opened: &Opened) -> Self {
+    /// Opens a record in `journal`; how it ends is counted in `metrics`, under the format of the request.
+    pub(crate) fn open(
+        journal: &Arc<Journal>,
+        opened: &Opened,
+        (metrics, spoken): (&Arc<Metrics>, &'static str),
+    ) -> Self {
         let receipt = journal.append_opened(opened);
         Self(Arc::new(Open {
             id: opened.id,
@@ -44,6 +53,8 @@ impl Entry {
             notes: Mutex::new(Some(blank(opened.id))),
             texts: Mutex::default(),
             then: Mutex::new(None),
+            metrics: Arc::clone(metrics),
+            spoken: (spoken, opened.trace_id.clone()),
         }))
     }
 
@@ -126,6 +137,8 @@ impl Open {
         if let Some(then) = lock(&self.then).take() {
             then(&closed);
         }
+        let (dialect, trace_id) = &self.spoken;
+        self.metrics.requests.closed((dialect, trace_id.as_ref()), &closed);
         // Before the end, and in order: if the end is durable, the texts are.
         if let Some(examined) =
             std::mem::take(&mut *lock(&self.texts)).examined(self.id, closed.time)

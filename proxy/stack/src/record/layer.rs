@@ -16,11 +16,12 @@ use tower::{Layer, Service};
 use uuid::Uuid;
 
 use super::Entry;
+use crate::Metrics;
 use crate::active::{ActivePolicy, InForce};
 use crate::arrival::{Arrival, Caller, HttpFault, RequestBody};
 use crate::headers as names;
 use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
-use crate::routes::recorded;
+use crate::routes::{recorded, spoken};
 
 /// A request with its open record.
 pub(crate) struct Exchange {
@@ -38,16 +39,18 @@ pub(crate) struct RecordLayer {
     journal: Arc<Journal>,
     instance: Arc<str>,
     policies: Arc<ActivePolicy>,
+    metrics: Arc<Metrics>,
 }
 
 impl RecordLayer {
-    /// Records into `journal`, in the name of `instance`, and gives every exchange the policy in force.
-    pub(crate) const fn new(
-        journal: Arc<Journal>,
-        instance: Arc<str>,
+    /// Records into `journal`, in the name of `instance`, gives every exchange the policy in force, and counts how it
+    /// ends into `metrics`.
+    pub(crate) fn new(
+        (journal, instance): (Arc<Journal>, Arc<str>),
         policies: Arc<ActivePolicy>,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { journal, instance, policies }
+        Self { journal, instance, policies, metrics }
     }
 }
 
@@ -83,7 +86,8 @@ where
     fn call(&mut self, arrival: Arrival) -> Self::Future {
         let caller = Caller::of(arrival.request.headers(), arrival.remote);
         let opened = self.layer.opened(&arrival, &caller);
-        let entry = Entry::open(&self.layer.journal, &opened);
+        let spoken = spoken(arrival.request.uri().path());
+        let entry = Entry::open(&self.layer.journal, &opened, (&self.layer.metrics, spoken));
         let in_force = self.layer.policies.load();
         let Arrival { request, fault, .. } = arrival;
         let exchange = Exchange { request, fault, caller, entry: entry.clone(), in_force };
