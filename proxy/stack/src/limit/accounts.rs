@@ -14,13 +14,46 @@ use crate::denial::Denial;
 /// Above this many callers, those that have used nothing within their periods are forgotten; about 3 KB each, twice
 /// that while they have something to report.
 const REMEMBERED: usize = 20_000;
+/// Callers that are counted at a time. Whoever can invent keys can be as many as they like: more are turned away, and
+/// those who are known go on.
+const MOST: usize = 100_000;
+/// How often it is looked whom to forget when there is no room.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What callers have used under one set of limits.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     limits: Limits,
     start: Instant,
-    callers: Mutex<HashMap<Caller, Account>>,
+    callers: Mutex<Callers>,
+}
+
+/// An account for each caller.
+#[derive(Debug)]
+struct Callers {
+    accounts: HashMap<Caller, Account>,
+    /// How many there are when it next pays to look whom to forget, and when somebody last looked.
+    sweep_at: usize,
+    swept: Duration,
+}
+
+impl Default for Callers {
+    fn default() -> Self {
+        Self { accounts: HashMap::new(), sweep_at: REMEMBERED, swept: Duration::ZERO }
+    }
+}
+
+impl Callers {
+    /// Forgets whoever is not `of_interest`, if there are twice as many as were left last time, and now and then if there
+    /// is no room: so a caller costs the same however many there are.
+    fn sweep(&mut self, now: Duration, mut of_interest: impl FnMut(&mut Account) -> bool) {
+        let is_full = self.accounts.len() >= MOST && now.saturating_sub(self.swept) >= SWEEP_EVERY;
+        if is_full || self.accounts.len() >= self.sweep_at {
+            self.accounts.retain(|_, account| of_interest(account));
+            self.sweep_at = (2 * self.accounts.len()).max(REMEMBERED);
+            self.swept = now;
+        }
+    }
 }
 
 /// How an exchange ended, as far as it is counted.
@@ -42,13 +75,13 @@ impl Accounts {
         if before.limits == limits {
             return Arc::clone(before);
         }
-        let mut callers = HashMap::new();
+        let mut callers = Callers::default();
         if limits.blocked.is_some() {
             let old = before.lock();
-            let paused = old.iter().filter_map(|(caller, account)| {
+            let paused = old.accounts.iter().filter_map(|(caller, account)| {
                 Some((caller.clone(), Account::paused_until(account.paused()?)))
             });
-            callers.extend(paused);
+            callers.accounts.extend(paused);
         }
         Arc::new(Self { limits, start: before.start, callers: Mutex::new(callers) })
     }
@@ -68,6 +101,7 @@ impl Accounts {
         if self.are_unlimited() {
             return Ok(());
         }
+        self.make_room(caller)?;
         self.with(caller, |account, now| {
             account.look(&self.limits, now)?;
             account.count_request(&self.limits, now);
@@ -95,14 +129,21 @@ impl Accounts {
 
     fn with<R>(&self, caller: &Caller, act: impl FnOnce(&mut Account, Duration) -> R) -> R {
         let now = self.start.elapsed();
-        let mut callers = self.lock();
-        if callers.len() > REMEMBERED {
-            callers.retain(|_, account| account.is_of_interest(&self.limits, now));
-        }
-        act(callers.entry(caller.clone()).or_default(), now)
+        act(self.lock().accounts.entry(caller.clone()).or_default(), now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, Account>> {
+    /// Sees to it that `caller` can be counted, or says that nobody new can.
+    fn make_room(&self, caller: &Caller) -> Result<(), Denial> {
+        let now = self.start.elapsed();
+        let mut callers = self.lock();
+        if callers.accounts.contains_key(caller) {
+            return Ok(());
+        }
+        callers.sweep(now, |account| account.is_of_interest(&self.limits, now));
+        if callers.accounts.len() < MOST { Ok(()) } else { Err(Denial::Overloaded) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Callers> {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,6 +153,7 @@ impl Accounts {
 impl Accounts {
     /// Refuses whom this guard alone knows to have used up what there is. Counts nothing.
     pub(super) fn look(&self, caller: &Caller) -> Result<(), Denial> {
+        self.make_room(caller)?;
         self.with(caller, |account, now| account.look(&self.limits, now))
     }
 
@@ -174,10 +216,37 @@ impl Accounts {
     pub(super) fn all_due(&self) -> Vec<Caller> {
         let now = self.start.elapsed();
         let mut callers = self.lock();
-        let due = callers.iter_mut().filter_map(|(caller, account)| {
+        let due = callers.accounts.iter_mut().filter_map(|(caller, account)| {
             let due = account.is_of_interest(&self.limits, now) && account.must_report_anew();
             due.then(|| caller.clone())
         });
         due.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
+    use super::*;
+
+    fn caller(number: usize) -> Caller {
+        Caller::Address(Some(IpAddr::V6(Ipv6Addr::from_bits(number as u128))))
+    }
+
+    /// Callers that nobody has seen before come one after the other, as from somebody who invents keys.
+    #[test]
+    fn however_many_callers_there_are_they_have_a_bound_and_are_not_all_looked_at() {
+        let hour = Quota { count: NonZeroU32::MIN, per: Duration::from_secs(3600) };
+        let accounts = Accounts::new(Limits { requests: Some(hour), ..Limits::default() });
+        for number in 0..MOST {
+            accounts.admit(&caller(number)).expect("there is room");
+        }
+        assert!(accounts.lock().sweep_at > MOST, "{}", accounts.lock().sweep_at);
+        for number in MOST..MOST + 3 {
+            assert!(matches!(accounts.admit(&caller(number)), Err(Denial::Overloaded)));
+        }
+        assert!(matches!(accounts.admit(&caller(7)), Err(Denial::RateLimited { .. })));
+        assert_eq!(accounts.lock().accounts.len(), MOST);
     }
 }
