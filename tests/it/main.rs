@@ -15,6 +15,7 @@
 mod support;
 
 mod answers;
+mod audit_faults;
 mod audit_log;
 mod bad_input;
 mod census;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -60,11 +60,31 @@ impl Guard {
     }
 
     fn run(
+        command: Command,
+        upstream: &str,
+        files: (&str, &str),
+        dir: Arc<tempfile::TempDir>,
+    ) -> Self {
+        Self::try_run(command, upstream, files, dir).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// Run by a program that is given the guard's command line, with its files in `dir`; what it said if it did not
+    /// start.
+    pub fn try_below(
+        mut command: Command,
+        upstream: &str,
+        dir: Arc<tempfile::TempDir>,
+    ) -> Result<Self, String> {
+        command.arg(Self::binary());
+        Self::try_run(command, upstream, (POLICY, ""), dir)
+    }
+
+    fn try_run(
         mut command: Command,
         upstream: &str,
         (policy, settings): (&str, &str),
         dir: Arc<tempfile::TempDir>,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let (policy_file, config_file) =
             (dir.path().join("policy.yaml"), dir.path().join("server.yaml"));
         std::fs::write(&policy_file, policy).unwrap();
@@ -81,21 +101,23 @@ impl Guard {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-                line["fields"]["address"].as_str().map(|address| address.parse().unwrap())
-            })
-            .expect("the guard did not start");
+        let mut begun = String::from("the guard did not start\n");
+        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            begun += &format!("{line}\n");
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
+            line["fields"]["address"].as_str().map(|address| address.parse().unwrap())
+        });
+        let Some(address) = address else {
+            child.wait().unwrap();
+            return Err(begun);
+        };
         let said = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&said);
         // Somebody must read on, or the guard would wait for room in the pipe.
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line));
         });
-        Self { address, child, dir, said }
+        Ok(Self { address, child, dir, said })
     }
 
     /// Waits until it has logged a line with `text`, and forgets what it logged so far.
@@ -118,7 +140,12 @@ impl Guard {
 
     /// Every closed record so far, oldest first.
     pub fn closed(&self) -> Vec<Closed> {
-        let entries = proxy_audit::tail(&self.audit_dir(), u64::MAX).unwrap();
+        Self::closed_in(&self.audit_dir())
+    }
+
+    /// Every closed record of a log, oldest first.
+    pub fn closed_in(log: &Path) -> Vec<Closed> {
+        let entries = proxy_audit::tail(log, u64::MAX).unwrap();
         entries
             .into_iter()
             .filter_map(|entry| match entry.record {

@@ -1,8 +1,7 @@
-//! Records per second and CPU per record for writers that wait until each record is durable, beside
-//! one bare `fdatasync` on the same disk, the speed of the verifier, and how long a restart takes.
+//! Durable decisions per second and what the log adds to each, for so many exchanges at once, with and without their
+//! texts kept; beside one bare `fdatasync` on the same disk. Then the speed of the verifier, and how long a restart takes.
 //!
-//! `cargo bench -p proxy-audit`; `AUDIT_BENCH_DIR` names another disk, and `-- 64` runs with that
-//! many writers only.
+//! `cargo bench -p proxy-audit`; `AUDIT_BENCH_DIR` names another disk, and `-- 64` runs with that many exchanges only.
 
 #![allow(
     clippy::expect_used,
@@ -17,13 +16,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proxy_audit::{Journal, Options, verify};
+use proxy_audit::{Examined, Journal, Keep, Kept, Options, verify};
 
 #[expect(dead_code, reason = "the benchmark needs a part of it")]
 #[path = "../tests/it/support.rs"]
 mod support;
 
 const RUN: Duration = Duration::from_secs(4);
+/// Bytes of a request's text, and of its answer's.
+const TEXT_BYTES: usize = 1_024;
+/// About a decision's records.
+const SYNC_BYTES: usize = 2_048;
 
 fn main() {
     // `cargo test --all-targets` runs this too, without the flag: there is nothing to test.
@@ -33,88 +36,111 @@ fn main() {
     let base = std::env::var_os("AUDIT_BENCH_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     let dir = tempfile::tempdir_in(base).expect("a directory");
-    bare_sync(dir.path());
     let mut counts: Vec<u64> = std::env::args().filter_map(|text| text.parse().ok()).collect();
     if counts.is_empty() {
         counts = vec![1, 64, 512];
     }
-    for writers in counts {
-        let journal = dir.path().join(format!("writers-{writers}"));
-        append(&journal, writers);
-        check(&journal);
+    for at_once in counts {
+        for keep in [Keep::None, Keep::Full] {
+            let journal = dir.path().join(format!("{at_once}-{keep:?}"));
+            let sync = bare_sync(dir.path());
+            decide(&journal, (at_once, keep), sync);
+            check(&journal);
+        }
     }
-    bare_sync(dir.path());
 }
 
-/// One append of 2 KB and its `fdatasync`, as any journal must at least do.
-fn bare_sync(dir: &Path) {
+/// One append and its `fdatasync`, as any journal must at least do: the median.
+fn bare_sync(dir: &Path) -> Duration {
     let mut file = File::create(dir.join("bare")).expect("a file");
-    let before = cpu();
     let mut times: Vec<Duration> = (0..300)
         .map(|_| {
-            file.write_all(&[b'x'; 2_048]).expect("the disk works");
+            file.write_all(&[b'x'; SYNC_BYTES]).expect("the disk works");
             let start = Instant::now();
             file.sync_data().expect("the disk works");
             start.elapsed()
         })
         .collect();
     times.sort_unstable();
-    let used = (cpu() - before) / 300;
-    println!(
-        "bare write and fdatasync: median {:?}, 99 % {:?}, {used:?} CPU",
-        times[150], times[297]
-    );
+    println!("bare fdatasync: median {:?}, 99 % {:?}", times[150], times[297]);
+    times[150]
 }
 
-fn append(dir: &Path, writers: u64) {
+fn decide(dir: &Path, (at_once, keep): (u64, Keep), sync: Duration) {
     let (journal, _) = Journal::open(dir, &Options::default()).expect("the journal opens");
     let journal = Arc::new(journal);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build();
     let runtime = runtime.expect("a runtime starts");
     let (start, before) = (Instant::now(), cpu());
-    let tasks: Vec<_> = (0..writers)
-        .map(|writer| {
+    let tasks: Vec<_> = (0..at_once)
+        .map(|number| {
             let journal = Arc::clone(&journal);
-            runtime.spawn(async move { write(&journal, writer << 32, start + RUN).await })
+            runtime
+                .spawn(async move { exchanges(&journal, (number << 32, keep), start + RUN).await })
         })
         .collect();
-    let mut waits = Vec::new();
+    let mut added = Vec::new();
     for task in tasks {
-        waits.extend(support::wait(task).expect("the task ends"));
+        added.extend(support::wait(task).expect("the task ends"));
     }
-    let (wall, used) = (start.elapsed(), cpu() - before);
+    let (wall, used, stats) = (start.elapsed(), cpu() - before, journal.stats());
     let threads = thread_cpu();
     journal.close().expect("the disk works");
-    waits.sort_unstable();
-    let records = waits.len() as f64;
+    added.sort_unstable();
+    let count = added.len() as f64;
+    let at = |percent: usize| added[(added.len() - 1) * percent / 100];
+    let syncs = |time: Duration| time.as_secs_f64() / sync.as_secs_f64();
     println!(
-        "{writers:>4} writers: {:>7.0} records/s, durable after median {:?}, 99 % {:?}",
-        records / wall.as_secs_f64(),
-        waits[waits.len() / 2],
-        waits[waits.len() * 99 / 100],
+        "{at_once:>4} at once, texts {:<5} {:>6.0} decisions/s, {:.1} for each sync; adds median {:?} ({:.1} x fdatasync), 99 % {:?} ({:.1} x)",
+        keep.as_str(),
+        count / wall.as_secs_f64(),
+        count / stats.syncs as f64,
+        at(50),
+        syncs(at(50)),
+        at(99),
+        syncs(at(99)),
     );
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / records;
-    let parts = threads.iter().map(|(name, time)| format!("{name} {:.2}", each(*time)));
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / count;
+    let parts = threads.iter().map(|(name, time)| format!("{name} {:.1}", each(*time)));
     let parts = parts.collect::<Vec<_>>().join(", ");
-    println!("              {:.2} us CPU per record: {parts}", each(used));
+    println!("     {:.1} us CPU for each decision: {parts}", each(used));
 }
 
-/// One request after the other, each record waited for; how long each took.
-async fn write(journal: &Journal, first: u64, end: Instant) -> Vec<Duration> {
+/// One exchange after the other, without a model between its records; how long each waited for the log.
+async fn exchanges(journal: &Journal, (first, keep): (u64, Keep), end: Instant) -> Vec<Duration> {
     let (mut opened, mut closed) = (support::opened(0), support::closed(0));
-    let mut waits = Vec::new();
+    let words = "a question, or its answer, of words. ".chars().cycle();
+    let text: Arc<str> = words.take(TEXT_BYTES).collect::<String>().into();
+    let mut added = Vec::new();
     let mut number = first;
     while Instant::now() < end {
         opened.id = support::id(number);
         closed.id = opened.id;
         number += 1;
+        let kept = |at: &'static str, role: &'static str| Kept {
+            at: at.into(),
+            role: role.into(),
+            bytes: TEXT_BYTES as u64,
+            text: Some(Arc::clone(&text)),
+            fingerprint: None,
+            masked: Vec::new(),
+            why: None,
+        };
+        let examined = Examined {
+            id: opened.id,
+            time: opened.time,
+            keep,
+            input: vec![kept("/messages/0/content", "user")],
+            output: vec![kept("/choices/0/message/content", "assistant")],
+            left_out: 0,
+        };
         let start = Instant::now();
-        journal.append_opened(&opened).durable().await.expect("the disk works");
-        let middle = Instant::now();
+        journal.append_opened(&opened).written().await.expect("the disk works");
+        drop(journal.append_examined(Box::new(examined)));
         journal.append_closed(&closed).durable().await.expect("the disk works");
-        waits.extend([middle - start, middle.elapsed()]);
+        added.push(start.elapsed());
     }
-    waits
+    added
 }
 
 /// CPU time of this process, user and kernel.
@@ -148,12 +174,13 @@ fn check(dir: &Path) {
     let (seconds, megabytes) = (start.elapsed().as_secs_f64(), report.bytes as f64 / 1e6);
     let length = report.bytes / report.records;
     println!(
-        "verify: {:.0} MB/s ({} records of {length} bytes on average)",
+        "     verify: {:.0} records/s, {:.0} MB/s ({} records of {length} bytes on average)",
+        report.records as f64 / seconds,
         megabytes / seconds,
         report.records
     );
     let start = Instant::now();
     let (journal, _) = Journal::open(dir, &Options::default()).expect("the journal opens");
-    println!("restart: {:?} beside {megabytes:.0} MB of log", start.elapsed());
+    println!("     restart: {:?} beside {megabytes:.0} MB of log", start.elapsed());
     journal.close().expect("the disk works");
 }

@@ -1,9 +1,7 @@
 //! Noting checkpoints elsewhere: each is appended, once its record is durable, as a line to a file that somebody else keeps.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::mem;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,6 +11,7 @@ use std::thread::{self, Builder, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::Anchor;
+use crate::disk::{self, Disk};
 use crate::queue::Shared;
 use crate::receipt::Receipt;
 
@@ -25,13 +24,16 @@ const LAST_NOTE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Starts the thread that appends to `file`. It ends when the sender is dropped.
-pub(crate) fn start(file: PathBuf, shared: &Arc<Shared>) -> io::Result<(Anchors, JoinHandle<()>)> {
+pub(crate) fn start(
+    file: PathBuf,
+    disk: &Arc<dyn Disk>,
+    shared: &Arc<Shared>,
+) -> io::Result<(Anchors, JoinHandle<()>)> {
     // A file that cannot be written is a mistake that is better known at the start.
-    check(&file)?;
-    drop(open(&file)?);
+    drop(disk.elsewhere(&file)?);
     let (sender, receiver) = channel();
-    let shared = Arc::clone(shared);
-    let run = move || run(&file, &receiver, &shared);
+    let (disk, shared) = (Arc::clone(disk), Arc::clone(shared));
+    let run = move || run((&file, &*disk), &receiver, &shared);
     Ok((sender, Builder::new().name("audit-anchor".into()).spawn(run)?))
 }
 
@@ -50,14 +52,14 @@ pub(crate) fn finish(thread: JoinHandle<()>) {
     drop(thread.join());
 }
 
-fn run(file: &Path, anchors: &Receiver<(Anchor, Receipt)>, shared: &Shared) {
+fn run((file, disk): (&Path, &dyn Disk), anchors: &Receiver<(Anchor, Receipt)>, shared: &Shared) {
     let mut well = true;
     while let Ok((anchor, mut receipt)) = anchors.recv() {
         // What a power cut may take back must not be noted.
         if wait(receipt.durable()).is_err() {
             continue;
         }
-        let noted = append(file, &anchor);
+        let noted = append((file, disk), &anchor);
         shared.counters.anchored(noted.is_ok());
         let was_well = mem::replace(&mut well, noted.is_ok());
         match noted {
@@ -71,26 +73,13 @@ fn run(file: &Path, anchors: &Receiver<(Anchor, Receipt)>, shared: &Shared) {
     }
 }
 
-/// Nothing but a file: a pipe keeps whoever opens it waiting for a reader.
-fn check(file: &Path) -> io::Result<()> {
-    match std::fs::metadata(file) {
-        Ok(known) if !known.is_file() => {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "checkpoints go to a plain file"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn open(file: &Path) -> io::Result<std::fs::File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(file)
-}
-
 /// Opened each time: the file may be moved away by whoever keeps it.
-fn append(file: &Path, anchor: &Anchor) -> io::Result<()> {
-    check(file)?;
-    let mut file = open(file)?;
-    file.write_all(format!("{anchor}\n").as_bytes())?;
-    file.sync_data()
+fn append((file, disk): (&Path, &dyn Disk), anchor: &Anchor) -> io::Result<()> {
+    let (file, is_finished) = disk.elsewhere(file)?;
+    // A full disk may have cut the note before this one. Both on one line would be neither.
+    let end = if is_finished { "" } else { "\n" };
+    disk::write_all(&*file, format!("{end}{anchor}\n").as_bytes())?;
+    file.sync()
 }
 
 struct Unpark(Thread);

@@ -66,6 +66,16 @@ impl Checkpoint {
 }
 
 impl Anchor {
+    /// The notes in the text of a file. A line that ends too early is passed over: it is what a full disk has left of a
+    /// note.
+    ///
+    /// # Errors
+    /// The first line that is something else.
+    pub fn all(text: &str) -> Result<Vec<Self>, serde_json::Error> {
+        let notes = text.lines().filter(|line| !line.is_empty()).map(str::parse);
+        notes.filter(|note| !note.as_ref().is_err_and(serde_json::Error::is_eof)).collect()
+    }
+
     /// Whether the statement was signed by its key.
     pub(crate) fn is_signed(&self) -> bool {
         self.checkpoint.is_of(Head { seq: self.seq, hash: self.hash })

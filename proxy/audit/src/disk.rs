@@ -35,6 +35,8 @@ pub(crate) trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes created and removed names durable.
     fn sync(&self) -> io::Result<()>;
+    /// Opens a file that somebody else keeps, to append lines to it, and says whether its last line is finished.
+    fn elsewhere(&self, file: &Path) -> io::Result<(Arc<dyn DiskFile>, bool)>;
 }
 
 /// A file that is appended to. One thread writes, another syncs.
@@ -130,6 +132,28 @@ impl Disk for RealDisk {
     fn sync(&self) -> io::Result<()> {
         File::open(&self.dir)?.sync_all()
     }
+
+    fn elsewhere(&self, file: &Path) -> io::Result<(Arc<dyn DiskFile>, bool)> {
+        // A pipe keeps whoever opens it waiting for somebody at its other end.
+        if std::fs::metadata(file).is_ok_and(|known| !known.is_file()) {
+            let message = "checkpoints go to a plain file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let open = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(file)?;
+        Ok((Arc::new(open), is_finished(file)?))
+    }
+}
+
+/// Whether a file ends with a line's end, or is empty.
+fn is_finished(file: &Path) -> io::Result<bool> {
+    let mut file = File::open(file)?;
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 impl DiskFile for File {

@@ -100,7 +100,7 @@ impl Journal {
         let (anchors, anchorer) = match options.anchor.clone() {
             None => (None, None),
             Some(file) => {
-                let started = anchor::start(file, &shared);
+                let started = anchor::start(file, &disk, &shared);
                 let (anchors, thread) =
                     started.map_err(|error| unusable("opening the file for checkpoints", error))?;
                 (Some(anchors), Some(thread))

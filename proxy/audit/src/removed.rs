@@ -134,7 +134,17 @@ pub(crate) fn add(disk: &dyn Disk, note: &Removed) -> io::Result<()> {
     };
     let mut line = serde_json::to_vec(note)?;
     line.push(b'\n');
-    disk::write_all(&*file, &line)?;
-    file.sync()?;
+    let written = disk::write_all(&*file, &line).and_then(|()| file.sync());
+    if written.is_err() {
+        // Whoever reads on must not take it for a note that is on the disk.
+        drop(file.truncate(known));
+    }
+    written?;
+    disk.sync()
+}
+
+/// Makes durable what the file holds.
+pub(crate) fn sync(disk: &dyn Disk) -> io::Result<()> {
+    disk.append(FILE)?.sync()?;
     disk.sync()
 }

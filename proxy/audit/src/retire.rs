@@ -13,7 +13,7 @@ use crate::follow::Follower;
 use crate::keys;
 use crate::removed::{self, Removed};
 use crate::scan::Scan;
-use crate::segment;
+use crate::segment::{self, Lines, Piece};
 use crate::trust::Signatures;
 use crate::verify::{check_left_over, complete};
 
@@ -21,7 +21,7 @@ use crate::verify::{check_left_over, complete};
 const LOCK: &str = "removed.lock";
 
 /// Removes the oldest segments that hold nothing but records before number `seq`, and leaves a signed note in their place:
-/// the rest still verifies. The last segment is never removed. May run beside the process that writes the log; a second
+/// the rest still verifies. The last segment with a record is never removed. May run beside the process that writes the log; a second
 /// removal waits for the first. `None`: there is no such segment.
 ///
 /// # Errors
@@ -66,8 +66,11 @@ pub(crate) fn remove_on(
             removed::add(disk, &note).map_err(|error| io(removed::FILE, error))?;
             Some(note)
         }
-        // A removal that was interrupted has left its note.
-        true => notes.last().cloned(),
+        // A removal that was interrupted has left its note, maybe not on the disk yet.
+        true => {
+            removed::sync(disk).map_err(|error| io(removed::FILE, error))?;
+            notes.last().cloned()
+        }
     };
     for name in &gone {
         disk.remove(name).map_err(|error| io(name, error))?;
@@ -79,10 +82,25 @@ pub(crate) fn remove_on(
 
 /// The segments behind which another one begins with record number `seq` or before, oldest first.
 fn before(disk: &dyn Disk, seq: u64) -> io::Result<Vec<String>> {
-    let segments = segment::sorted(disk.files()?);
+    let mut segments = segment::sorted(disk.files()?);
+    if let Some(last) = segments.last()
+        && !is_begun(disk, last)?
+    {
+        // A restart would need the segment before it.
+        segments.pop();
+    }
     let next: Vec<u64> = segments.iter().filter_map(|name| segment::first(name)).skip(1).collect();
     let old = segments.into_iter().zip(next).filter(|(_, next)| *next <= seq);
     Ok(old.map(|(name, _)| name).collect())
+}
+
+/// Whether a segment has its first record, which names the requests that are open; it is then on the disk.
+fn is_begun(disk: &dyn Disk, name: &str) -> io::Result<bool> {
+    let begun = matches!(Lines::new(disk.read(name, 0)?, 0).next()?, Piece::Line(_));
+    if begun {
+        disk.append(name)?.sync()?;
+    }
+    Ok(begun)
 }
 
 fn not_a_note(problem: Problem) -> ReadError {

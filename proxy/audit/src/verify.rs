@@ -122,7 +122,7 @@ pub(crate) fn verify_on(disk: &dyn Disk) -> Result<Report, ReadError> {
     against(disk, &key.map(Trust::key).unwrap_or_default())
 }
 
-fn against(disk: &dyn Disk, trust: &Trust) -> Result<Report, ReadError> {
+pub(crate) fn against(disk: &dyn Disk, trust: &Trust) -> Result<Report, ReadError> {
     let io = |name: &str, source| ReadError::Io { path: disk.dir().join(name), source };
     let segments = segment::sorted(disk.files().map_err(|error| io("", error))?);
     let about = |segment: &str, problem| fault(segment, (0, None), problem);

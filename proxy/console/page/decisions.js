@@ -17,6 +17,8 @@ const PAGE = 100;
 // More rows than this are for the filter, not for the eye.
 const MOST = 5000;
 const RANGES = [["15m", "15 min"], ["1h", "1 hour"], ["24h", "24 hours"], ["7d", "7 days"], ["30d", "30 days"]];
+// Counting takes its share of the machine: so many times as long as it took, it rests.
+const REST = 10;
 const FACET_TITLES = {
   outcome: "Outcome", hazard: "Because of", key: "Key", model: "Model", route: "Route", classifier: "Found by", review: "Review",
   would: "Would have", language: "Language", policy: "Policy", profile: "Profile", failed: "No verdict from", exemption: "Exemption",
@@ -366,18 +368,24 @@ class Decisions {
     if (this.list.scrollTop < 8 && this.waiting.length > 0 && this.live) this.showWaiting();
   }
 
-  // The chart and the facets, at most once a second while decisions come in.
+  // The chart and the facets, at most once a second while decisions come in, and less often where counting takes long:
+  // the guard runs on the same machine.
   refreshFigures() {
-    if (this.due) return;
+    this.stale = this.due !== undefined;
+    if (this.stale) return;
     this.due = setTimeout(async () => {
-      this.due = undefined;
       if (this.abort.signal.aborted) return;
+      this.stale = false;
+      const begun = performance.now();
       const [data, facets] = await Promise.allSettled([
         api.get(api.at("/api/timeline", { q: this.query }), this.abort.signal), api.get(api.at("/api/facets", { q: this.query }), this.abort.signal),
       ]);
       if (data.value) { this.timeline = data.value; this.drawChart(); }
       if (facets.value) this.drawFacets(facets.value);
-    }, 1000);
+      this.pause = Math.max(1000, REST * (performance.now() - begun));
+      this.due = undefined;
+      if (this.stale) this.refreshFigures();
+    }, this.pause ?? 1000);
   }
 }
 

@@ -1,4 +1,4 @@
-//! Power cuts at every moment of random runs.
+//! Power cuts at the moments of random runs: a sample, or with `PORTCULLIS_TEST_POWER_CUTS=all` every one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,10 +6,16 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use super::sim::{Key, Op, SimDisk};
+use super::sim::{ELSEWHERE, Key, Op, SimDisk};
 use super::support::{closed, id, opened, released, wait};
-use crate::verify::{Ending, verify_on};
-use crate::{Journal, Options, Receipt};
+use crate::disk::Disk;
+use crate::retire::remove_on;
+use crate::{Ending, Journal, Options, Receipt, segment};
+
+/// Set to `all` to cut the power at every moment of each run.
+const CUTS: &str = "PORTCULLIS_TEST_POWER_CUTS";
+/// Moments of a run at which a usual test cuts the power.
+const SAMPLE: usize = 40;
 
 /// One move of a random run.
 #[derive(Debug, Clone)]
@@ -22,6 +28,8 @@ enum Move {
     Wait(u8),
     /// Close the journal in order and open it again.
     Reopen,
+    /// Remove all segments but the last.
+    Remove,
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -30,12 +38,15 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         6 => any::<prop::sample::Index>().prop_map(Move::Close),
         3 => (1_u8..6).prop_map(Move::Wait),
         1 => Just(Move::Reopen),
+        1 => Just(Move::Remove),
     ];
     prop::collection::vec(one, 5..50)
 }
 
 /// Small, so that runs go through several segments.
-const OPTIONS: Options = Options { segment_bytes: 6_000, queue_bytes: 1 << 20, anchor: None };
+fn options() -> Options {
+    Options { segment_bytes: 6_000, queue_bytes: 1 << 20, anchor: Some(ELSEWHERE.into()) }
+}
 
 struct Run {
     disk: SimDisk,
@@ -75,6 +86,13 @@ impl Run {
                 self.open.clear();
                 self.journal = open(&self.disk).0;
             }
+            Move::Remove => {
+                let segments = segment::sorted(self.disk.files().expect("the disk works"));
+                let last = segments.last().expect("there is one");
+                self.disk.note(Op::Old(self.disk.records_in(|name| name < last.as_str())));
+                let first = segment::first(last).expect("it is a segment");
+                remove_on(&self.disk, first, "a test").expect("the disk works");
+            }
         }
     }
 
@@ -89,17 +107,19 @@ impl Run {
 }
 
 fn open(disk: &SimDisk) -> (Journal, crate::Recovery) {
-    Journal::open_on(Arc::new(disk.clone()), &OPTIONS).expect("the journal opens")
+    Journal::open_on(Arc::new(disk.clone()), &options()).expect("the journal opens")
 }
 
 /// Puts the disk in a state that a power cut may leave after `log`, and goes on from there.
 fn cut(log: &[Op], choose: impl FnMut(usize) -> usize) -> Result<(), TestCaseError> {
     let acked = log.iter().filter_map(|op| if let Op::Acked(key) = op { Some(*key) } else { None });
-    let acked: BTreeSet<Key> = acked.collect();
+    let old = log.iter().filter_map(|op| if let Op::Old(keys) = op { Some(keys) } else { None });
+    let old: BTreeSet<&Key> = old.flatten().collect();
+    let acked: BTreeSet<Key> = acked.filter(|key| !old.contains(key)).collect();
     let disk = SimDisk::torn(log, choose);
     let (journal, recovery) = open(&disk);
     for number in [1_000_001, 1_000_002] {
-        wait(journal.append_opened(&opened(number)).durable()).expect("the disk works");
+        drop(journal.append_opened(&opened(number)));
     }
     wait(journal.append_closed(&closed(1_000_001)).durable()).expect("the disk works");
     journal.close().expect("the disk works");
@@ -115,7 +135,7 @@ fn cut(log: &[Op], choose: impl FnMut(usize) -> usize) -> Result<(), TestCaseErr
     for id in &recovery.abandoned {
         prop_assert!(!counts.contains_key(&("closed", *id)), "closed and abandoned: {id}");
     }
-    let report = verify_on(&disk).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let report = disk.verify().map_err(|error| TestCaseError::fail(error.to_string()))?;
     prop_assert_eq!(report.ending, Ending::Sealed);
     prop_assert_eq!(report.still_open, 1, "all but the last one have an end");
     Ok(())
@@ -124,24 +144,30 @@ fn cut(log: &[Op], choose: impl FnMut(usize) -> usize) -> Result<(), TestCaseErr
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..Default::default() })]
 
-    /// Whatever was acknowledged as durable is there after a power cut at any moment, once; nothing
-    /// that is found keeps the journal from going on; and it then verifies.
+    /// Whatever was acknowledged as durable is there after a power cut at any moment, once; nothing that is found keeps
+    /// the journal from going on; and it then verifies, with every checkpoint that was noted elsewhere.
     #[test]
     fn nothing_acknowledged_is_lost_at_any_moment(moves in moves(), seed in any::<u64>()) {
         let mut run = Run::new();
         moves.iter().for_each(|step| run.play(step));
         run.settle(usize::MAX);
         run.journal.close().expect("the disk works");
-        verify_on(&run.disk).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        run.disk.verify().map_err(|error| TestCaseError::fail(error.to_string()))?;
 
         let log = run.disk.log();
         let mut state = seed | 1;
-        for end in 0..=log.len() {
+        let mut dice = |most: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 33).expect("31 bits fit") % (most + 1)
+        };
+        let all = std::env::var(CUTS).is_ok_and(|cuts| cuts == "all");
+        let moments: Vec<usize> = match all {
+            true => (0..=log.len()).collect(),
+            false => (0..SAMPLE).map(|_| dice(log.len())).collect(),
+        };
+        for end in moments {
             cut(&log[..end], |_| 0)?;
-            cut(&log[..end], |most| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                usize::try_from(state >> 33).expect("31 bits fit") % (most + 1)
-            })?;
+            cut(&log[..end], &mut dice)?;
         }
     }
 }

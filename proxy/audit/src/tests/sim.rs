@@ -10,7 +10,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::disk::{Disk, DiskFile};
-use crate::{Entry, Record};
+use crate::verify::against;
+use crate::{Anchor, Entry, ReadError, Record, Report, Trust, keys};
 
 /// Which record of a request, and whose.
 pub(super) type Key = (&'static str, Uuid);
@@ -23,10 +24,16 @@ pub(super) enum Op {
     /// A sync returned; it covered this many bytes.
     Sync(String, usize),
     Truncate(String, usize),
+    Remove(String),
     SyncDir,
     /// The test saw a receipt say durable.
     Acked(Key),
+    /// From here on these records may be removed.
+    Old(Vec<Key>),
 }
+
+/// The file that somebody else keeps. No power cut here takes anything out of it.
+pub(super) const ELSEWHERE: &str = "elsewhere";
 
 /// How the disk fails at the chosen call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +55,8 @@ struct File {
     /// A sync failed: the kernel forgot what it could not write, and later syncs do not notice.
     lost: bool,
     named: bool,
+    /// Its name was removed, which no sync covers yet.
+    removed: bool,
 }
 
 #[derive(Default)]
@@ -103,9 +112,12 @@ impl SimDisk {
     /// The disk after a restart of the machine that kept only what was durable.
     pub(super) fn after_power_cut(&self) -> Self {
         let files = self.state().files.clone();
-        let kept = files.into_iter().filter(|(_, file)| file.named).map(|(name, file)| {
-            let bytes = file.bytes[..file.durable.min(file.bytes.len())].to_vec();
-            (name, Self::settled(bytes))
+        let kept = files.into_iter().filter_map(|(name, mut file)| {
+            if name != ELSEWHERE {
+                file.bytes.truncate(file.durable);
+                file.named.then_some(())?;
+            }
+            Some((name, Self::settled(file.bytes)))
         });
         Self::with(kept.collect())
     }
@@ -126,7 +138,7 @@ impl SimDisk {
     }
 
     fn settled(bytes: Vec<u8>) -> File {
-        File { durable: bytes.len(), bytes, lost: false, named: true }
+        File { durable: bytes.len(), bytes, named: true, ..File::default() }
     }
 
     fn with(files: BTreeMap<String, File>) -> Self {
@@ -155,11 +167,18 @@ impl SimDisk {
                     file.bytes.truncate(*length);
                     file.durable = file.durable.min(*length);
                 }
-                Op::SyncDir => files.values_mut().for_each(|file| file.named = true),
-                Op::Acked(_) => {}
+                Op::Remove(name) => files.entry(name.clone()).or_default().removed = true,
+                Op::SyncDir => {
+                    files.retain(|_, file| !file.removed);
+                    files.values_mut().for_each(|file| file.named = true);
+                }
+                Op::Acked(_) | Op::Old(_) => {}
             }
         }
-        files.retain(|_, file| file.named || choose(1) == 1);
+        if let Some(file) = files.get_mut(ELSEWHERE) {
+            (file.durable, file.named) = (file.bytes.len(), true);
+        }
+        files.retain(|_, file| (file.named && !file.removed) || choose(1) == 1);
         for file in files.values_mut() {
             let open = file.bytes.len() - file.durable;
             file.bytes.truncate(file.durable + choose(open));
@@ -170,10 +189,15 @@ impl SimDisk {
 
     /// Every opened, released, closed and abandoned record in the whole lines of all segments, in order.
     pub(super) fn records(&self) -> Vec<Key> {
+        self.records_in(|_| true)
+    }
+
+    /// Those of the segments whose name is wanted.
+    pub(super) fn records_in(&self, wanted: impl Fn(&str) -> bool) -> Vec<Key> {
         let state = self.state();
-        let segments = state.files.iter().filter(|(name, _)| name.ends_with(".jsonl"));
+        let segments = state.files.iter();
         let mut keys = Vec::new();
-        for (_, file) in segments {
+        for (_, file) in segments.filter(|(name, _)| name.ends_with(".jsonl") && wanted(name)) {
             for line in file.bytes.split_inclusive(|byte| *byte == b'\n') {
                 let Some(line) = line.strip_suffix(b"\n") else { continue };
                 match Entry::from_line(line).map(|entry| entry.record) {
@@ -186,6 +210,15 @@ impl SimDisk {
             }
         }
         keys
+    }
+
+    /// Checks the journal against its own key, and against every checkpoint that was noted elsewhere.
+    pub(super) fn verify(&self) -> Result<Report, ReadError> {
+        let noted = self.state().files.get(ELSEWHERE).map(|file| file.bytes.clone());
+        let noted = String::from_utf8(noted.unwrap_or_default()).expect("notes are text");
+        let anchors = Anchor::all(&noted).expect("notes are notes");
+        let keys = keys::public(self).expect("it can be read").into_iter().collect();
+        against(self, &Trust { keys, anchors })
     }
 
     /// Counts the call and says whether it fails.
@@ -256,7 +289,9 @@ impl Disk for SimDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.call(false)?;
-        self.state().files.remove(name).map(drop).ok_or(ErrorKind::NotFound.into())
+        let mut state = self.state();
+        state.log.push(Op::Remove(name.into()));
+        state.files.remove(name).map(drop).ok_or(ErrorKind::NotFound.into())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -265,6 +300,15 @@ impl Disk for SimDisk {
         state.files.values_mut().for_each(|file| file.named = true);
         state.log.push(Op::SyncDir);
         Ok(())
+    }
+
+    fn elsewhere(&self, file: &Path) -> io::Result<(Arc<dyn DiskFile>, bool)> {
+        self.call(false)?;
+        let name = file.to_str().expect("it is text").to_owned();
+        let mut state = self.state();
+        let ends = state.files.entry(name.clone()).or_default().bytes.last().copied();
+        let finished = ends.is_none_or(|last| last == b'\n');
+        Ok((Arc::new(SimFile { disk: self.clone(), name }), finished))
     }
 }
 

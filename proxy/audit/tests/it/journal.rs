@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proxy_audit::{
     Ending, Follower, Journal, JournalError, Misuse, Options, ReadError, Record, StartReason,
-    verify,
+    remove_before, verify,
 };
 use uuid::Uuid;
 
@@ -109,6 +109,25 @@ fn open_requests_are_carried_over_segments_and_abandoned_by_a_restart() {
     journal.close().expect("the disk works");
     let report = verify(dir.path()).expect("it is sound");
     assert_eq!((report.abandoned, report.still_open), (2, 0));
+}
+
+#[test]
+fn what_a_restart_needs_is_not_removed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = open(dir.path(), 6_000);
+    drop(journal.append_opened(&opened(1_001)));
+    fill(&journal, 12);
+    drop(journal);
+    // A process died after it had begun a segment, before that had a record.
+    let next = verify(dir.path()).expect("it is sound").head_seq + 1;
+    std::fs::write(dir.path().join(format!("{next:020}.jsonl")), "").expect("it is written");
+    let note = remove_before(dir.path(), u64::MAX, "a test").expect("the disk works");
+    assert!(note.is_some_and(|note| note.last > 1 && note.last + 1 < next));
+
+    let (journal, recovery) = Journal::open(dir.path(), &Options::default()).expect("it opens");
+    assert_eq!(recovery.abandoned, [id(1_001)]);
+    journal.close().expect("the disk works");
+    verify(dir.path()).expect("it is sound");
 }
 
 #[test]

@@ -9,11 +9,14 @@
 )]
 
 mod anchor;
+mod inject;
 mod journal;
 mod kill;
 mod limits;
 mod read;
 mod removal;
 mod second_verifier;
+#[path = "../../../../tests/support/strace.rs"]
+mod strace;
 mod support;
 mod tamper;
