@@ -53,7 +53,7 @@ after(async () => {
   await guard?.stop();
 });
 
-it(`shows ${COUNT} hostile records and one of 10 MB as inert text`, { timeout: 240_000 + 1_000 * COUNT }, async () => {
+it(`shows ${COUNT} hostile records and one of 10 MB as inert text`, { timeout: 240_000 + 2_000 * COUNT }, async () => {
   const sent = [];
   const next = async () => {
     for (let i = sent.length; i < COUNT; i = sent.length) {

@@ -187,7 +187,7 @@ describe("decisions", () => {
     await as("rita", "/decisions?q=key:live-*", async (page) => {
       await page.getByText("Nothing matches").waitFor();
       await page.keyboard.press("l");
-      await page.getByRole("button", { name: "Live", pressed: true }).waitFor();
+      await page.getByRole("button", { name: "Live", exact: true, pressed: true }).waitFor();
       const took = [];
       for (let i = 0; i < LIVE; i += 1) {
         const id = await guard.send("What is the capital of Portugal?", { key: "live-1" });
@@ -200,7 +200,7 @@ describe("decisions", () => {
       console.log(`a decision is in the live list ${middle} ms after its answer (${took.join(", ")})`);
       assert.ok(middle < 1000, `rows after ${took.join(", ")} ms`);
       await page.keyboard.press("l");
-      await page.getByRole("button", { name: "Live", pressed: false }).waitFor();
+      await page.getByRole("button", { name: "Live", exact: true, pressed: false }).waitFor();
       await guard.send("Explain how rainbows form, in two sentences.", { key: "live-1" });
       await page.waitForTimeout(1500);
       assert.equal(await rows(page).count(), LIVE, "paused");
@@ -283,8 +283,14 @@ describe("verdicts", () => {
       await page.getByRole("dialog").getByLabel("Comment").fill("a novel, not a plan");
       await page.keyboard.press("Control+Enter");
       await page.locator(".history").getByText("a novel, not a plan").waitFor();
+      // Taken back, one after the other: what was said before stands again.
+      const mine = () => page.evaluate((of) => fetch(`/api/decisions/${of}`).then((response) => response.json()).then((decision) => decision.mine), id);
       await page.keyboard.press("u");
       await page.getByText("Taken back.").waitFor();
+      await eventually(async () => (await mine())?.comment === "", "the first verdict stands again");
+      assert.equal((await found(page, `id:${id}`)).review, "false_alarm");
+      await eventually(async () => await page.locator(".history li").count() >= 3, "the page knows it");
+      await page.keyboard.press("u");
       await eventually(async () => (await found(page, `id:${id}`)).review === null, "nothing stands");
       assert.equal(JSON.stringify(logged().filter((one) => one.id === id)), before);
     });
