@@ -98,6 +98,7 @@ impl Bench {
             keys: KeyNames::default(),
             panel,
             metrics: Arc::default(),
+            tracing: proxy_stack::Tracing::default(),
             limits,
             shared_limits: None,
             upstream: proxy_stack::Upstream::new(target, limits.upstream_time).unwrap(),

@@ -44,5 +44,6 @@ mod routes;
 mod secrets;
 mod shared_limits;
 mod streams;
+mod traces;
 mod transport;
 mod upstream_faults;

@@ -44,6 +44,7 @@ async fn gate(policies: &Arc<ActivePolicy>, upstream: &Upstream, dir: &Path) -> 
         keys: KeyNames::default(),
         panel: Panel::new([Check::new(id, BoxClassify::new(InProcess::new(triggers)))]),
         metrics: Arc::default(),
+        tracing: proxy_stack::Tracing::default(),
         limits,
         shared_limits: None,
         upstream: proxy_stack::Upstream::new(

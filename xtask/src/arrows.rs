@@ -83,6 +83,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const CONFINED: &[(&str, &str)] = &[
     ("candle-core", "classifiers-llama-guard"),
     ("candle-nn", "classifiers-llama-guard"),
+    ("opentelemetry-otlp", "portcullis"),
+    ("opentelemetry_sdk", "portcullis"),
     ("ort", "classifiers-prompt-guard"),
     ("redis", "proxy-stack"),
     ("rusqlite", "proxy-index"),

@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// Show what the guard does: a stand-in model, the proxy, and a table of telling exchanges
     Demo(DemoArgs),
     /// Guard a model server
+    ///
+    /// SIGTERM stops it in order, SIGHUP reads policy, certificates and keys again. Traces go where `traces` in
+    /// server.yaml or OTEL_EXPORTER_OTLP_ENDPOINT says.
     Serve(ServeArgs),
     /// Judge texts from standard input, one JSON object or plain text per line
     ///

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::registry::{Llama, Model, Models, Standby};
 use crate::shared::SharedFile;
 use crate::tls::{Tls, UpstreamTls};
+use crate::traces::{Traces, TracesFile};
 
 /// Loopback only: whoever wants others to connect says so.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -59,6 +60,8 @@ struct File {
     shared_limits: Option<SharedFile>,
     /// Whether questions about texts are answered: `/v1/moderations` and the other contracts.
     checks: Option<bool>,
+    /// Where the spans of exchanges go.
+    traces: TracesFile,
 }
 
 #[derive(Debug, Deserialize)]
@@ -201,6 +204,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) shared_limits: Option<SharedLimits>,
     pub(crate) drain: Duration,
+    pub(crate) traces: Traces,
 }
 
 impl Config {
@@ -252,6 +256,7 @@ impl Config {
             limits: limits(&file.limits, file.checks),
             shared_limits: args.shared.limits(file.shared_limits)?,
             drain: file.limits.drain_seconds.map_or(DRAIN, Duration::from_secs),
+            traces: Traces::read(file.traces)?,
         })
     }
 }

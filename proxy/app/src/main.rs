@@ -17,6 +17,7 @@ mod server;
 mod shared;
 mod supervisor;
 mod tls;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ use classifiers_core::ClassifyError;
 use policies::ClassifierCalibration;
 use proxy_audit::{Journal, Options};
 use proxy_console::Rules;
-use proxy_stack::{ActivePolicy, Health, Metrics, Parts, SharedLimits, Upstream, stack};
+use proxy_stack::{ActivePolicy, Health, Metrics, Parts, SharedLimits, Tracing, Upstream, stack};
 use tokio::task::JoinSet;
 
 use crate::again::Again;
@@ -22,6 +22,7 @@ use crate::registry;
 use crate::reload::Reload;
 use crate::supervisor::{self, Given};
 use crate::tls::Greeting;
+use crate::traces::Exports;
 
 /// Between two tests of classifiers that give no verdict yet.
 const TEST_PAUSE: Duration = Duration::from_secs(1);
@@ -38,6 +39,9 @@ pub(crate) struct Server {
     policies: Arc<ActivePolicy>,
     reload: Option<Reload>,
     again: Again,
+    metrics: Arc<Metrics>,
+    tracing: Tracing,
+    exports: Option<Exports>,
 }
 
 impl Server {
@@ -77,6 +81,9 @@ impl Server {
         let again = Again { greetings, key };
         let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
         let reload = config.policy_file.as_ref().map(watch).transpose()?;
+        let metrics = Metrics::default().with_shared_limits(config.shared_limits.clone());
+        let metrics = Arc::new(metrics);
+        let (tracing, exports) = config.traces.start(&config.instance, &metrics)?;
         Ok(Self {
             listener,
             admin,
@@ -88,6 +95,9 @@ impl Server {
             policies,
             reload,
             again,
+            metrics,
+            tracing,
+            exports,
         })
     }
 
@@ -114,8 +124,6 @@ impl Server {
 
     /// Serves until `stop`; returns when every answer has left and the audit log is sealed.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-        let metrics = Metrics::default().with_shared_limits(self.config.shared_limits.clone());
-        let metrics = Arc::new(metrics);
         let ready = self.address()?.to_string();
         let Self {
             listener,
@@ -128,6 +136,9 @@ impl Server {
             policies,
             reload,
             again,
+            metrics,
+            tracing,
+            exports,
         } = self;
         let health = Arc::new(Health::new(Arc::clone(&journal)));
         let test = self_test(panel.clone(), Arc::clone(&health), Arc::clone(&policies));
@@ -149,6 +160,7 @@ impl Server {
             shared_limits: config.shared_limits,
             upstream,
             metrics,
+            tracing,
         });
         let never = std::future::pending;
         let admin = admin.map(|admin| admin.serve(status, never(), Duration::ZERO));
@@ -169,6 +181,9 @@ impl Server {
             () = again => {}
             Some(_) = sharing.join_next() => {}
             () = supervisor::alive() => {}
+        }
+        if let Some(exports) = exports {
+            exports.finish().await;
         }
         journal
             .close()

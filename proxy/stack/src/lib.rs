@@ -29,6 +29,7 @@ mod request_metrics;
 mod respond;
 mod routes;
 mod stack;
+mod trace;
 mod upstream;
 
 pub use active::{ActivePolicy, Refused, Reloaded};
@@ -43,4 +44,5 @@ pub use metrics::Metrics;
 pub use reply::ReplyBody;
 pub use respond::unrecognised;
 pub use stack::{Gate, Parts, stack};
+pub use trace::{Conventions, SpanCounts, Tracing};
 pub use upstream::{Network, Target, TargetError, Upstream};

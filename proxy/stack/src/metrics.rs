@@ -7,7 +7,7 @@ use policies::Policy;
 
 use crate::guard::bounds;
 use crate::request_metrics::Requests;
-use crate::{Limits, SharedLimits};
+use crate::{Limits, SharedLimits, SpanCounts};
 
 /// Upper bounds of the buckets of held bytes.
 const BYTES: [u64; 8] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24];
@@ -67,6 +67,7 @@ pub struct Metrics {
     /// How requests ended.
     pub(crate) requests: Requests,
     shared_limits: Option<SharedLimits>,
+    spans: SpanCounts,
 }
 
 /// Counts of values by size.
@@ -167,6 +168,12 @@ impl Metrics {
         self.waited.add(ms, &MILLISECONDS);
     }
 
+    /// What became of the spans of traces.
+    #[must_use]
+    pub const fn spans(&self) -> &SpanCounts {
+        &self.spans
+    }
+
     /// Everything in the text format of Prometheus, with what `policy` and `limits` let a stream hold at most.
     pub(crate) fn render(&self, policy: &Policy, limits: &Limits, format: Format) -> String {
         let mut text = String::new();
@@ -182,6 +189,7 @@ impl Metrics {
         if let Some(limits) = &self.shared_limits {
             limits.write(&mut text);
         }
+        self.spans.write(&mut text);
         text
     }
 }

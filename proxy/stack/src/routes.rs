@@ -92,6 +92,15 @@ pub(crate) fn spoken(path: &str) -> &'static str {
     }
 }
 
+/// The route that serves `path`, as spans name it: the same for every identifier in it.
+pub(crate) fn template(path: &str) -> Option<String> {
+    match harmless(path) {
+        Some(Posture::Harmless { id: Some(_) }) => Some(format!("{MODELS}/{{id}}")),
+        Some(_) => Some(MODELS.to_owned()),
+        None => (Dialect::at(path).is_some() || is_check(path)).then(|| path.to_owned()),
+    }
+}
+
 /// A path as a record has it. Of one that is no route of ours, only plain words: people put keys into paths too.
 pub(crate) fn recorded(path: &str) -> String {
     if Dialect::at(path).is_some() || harmless(path).is_some() || is_check(path) {

@@ -18,7 +18,9 @@ use crate::read::ReadLayer;
 use crate::record::RecordLayer;
 use crate::respond::RespondLayer;
 use crate::upstream::Network;
-use crate::{ActivePolicy, Arrival, KeyNames, Limits, Metrics, ReplyBody, SharedLimits, Upstream};
+use crate::{
+    ActivePolicy, Arrival, KeyNames, Limits, Metrics, ReplyBody, SharedLimits, Tracing, Upstream,
+};
 
 /// The whole proxy as one service: a request in, a response out, no errors. Boxed here because its type names
 /// every layer, and one call through a pointer per request is nothing.
@@ -45,6 +47,8 @@ pub struct Parts<C = Network> {
     pub upstream: Upstream<C>,
     /// Where the guard counts.
     pub metrics: Arc<Metrics>,
+    /// Whether exchanges are traced.
+    pub tracing: Tracing,
 }
 
 /// Puts the layers together, outermost first.
@@ -60,12 +64,13 @@ pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gat
         shared_limits,
         upstream,
         metrics,
+        tracing,
     } = parts;
     let service = ServiceBuilder::new()
         // Outside the record, which closes itself as failed while a panic passes through.
         .layer(CatchPanicLayer)
         // Outside everything that can say no: a refusal is recorded like an answer.
-        .layer(RecordLayer::new((journal, instance), policies, Arc::clone(&metrics)))
+        .layer(RecordLayer::new((journal, instance), policies, Arc::clone(&metrics), tracing))
         // From here on in, a layer says no with a `Denial`.
         .layer(RespondLayer)
         // Before a byte of the body is read: refusing must be cheap.

@@ -23,6 +23,7 @@ use crate::denial::Denial;
 use crate::headers as names;
 use crate::read::{Asked, Lookup, PassedHeaders};
 use crate::record::Entry;
+use crate::trace::Called;
 
 /// How long a connection to the upstream may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -194,7 +195,8 @@ impl<C> Shared<C> {
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(header::CONTENT_TYPE, json);
         self.fill(request.headers_mut(), accept, &asked.passed, &asked.entry);
-        request
+        let model = (asked.request.dialect(), asked.request.model());
+        traced(request, Some(model), &asked.entry)
     }
 
     /// A request for the list of models, whichever the caller wants to know about: nothing that the caller wrote
@@ -203,7 +205,7 @@ impl<C> Shared<C> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = self.target.models.clone();
         self.fill(request.headers_mut(), "application/json", &lookup.passed, &lookup.entry);
-        request
+        traced(request, None, &lookup.entry)
     }
 
     /// The headers of every request. None of the caller's but those of [`PassedHeaders`].
@@ -235,6 +237,18 @@ impl<C> Shared<C> {
             headers.insert(names::REQUEST_ID, id);
         }
     }
+}
+
+/// The same request, as part of the exchange's trace.
+fn traced(
+    mut request: Request<Full<Bytes>>,
+    model: Option<(Dialect, &str)>,
+    entry: &Entry,
+) -> Request<Full<Bytes>> {
+    if let Some(span) = entry.trace().call(&Called { model, uri: request.uri() }) {
+        request.headers_mut().insert(names::TRACEPARENT, span);
+    }
+    request
 }
 
 impl<C> Shared<C> {

@@ -230,6 +230,7 @@ fn gate(journal: Arc<Journal>, model: Arc<Model>) -> Gate {
             limits.upstream_time,
         ),
         metrics: Arc::default(),
+        tracing: proxy_stack::Tracing::default(),
     })
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         open_files(),
         runtime()?.block_on(upstream(&config)),
         runtime()?.block_on(shared_limits(&config)),
+        runtime()?.block_on(traces(&config)),
     ];
     findings.iter().for_each(say);
     let judges = runtime()?.block_on(classifiers(&config));
@@ -163,6 +164,24 @@ async fn shared_limits(config: &Config) -> Finding {
         },
     };
     Finding { what: "limits", said }
+}
+
+/// Whether the collector takes traces.
+async fn traces(config: &Config) -> Finding {
+    let said = match &config.traces.export {
+        None => {
+            Ok("off; they are exported where `traces` or OTEL_EXPORTER_OTLP_ENDPOINT says"
+                .to_owned())
+        }
+        Some(export) => match export.probe().await {
+            Ok(()) => Ok(format!("{} takes them", export.endpoint)),
+            Err(failure) => Err(format!(
+                "{failure}: is the collector running, its OTLP receiver on for HTTP, and the address right? requests are \
+                 answered all the same"
+            )),
+        },
+    };
+    Finding { what: "traces", said }
 }
 
 /// Whether everyone who judges gives verdicts.

@@ -15,9 +15,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     runtime()?.block_on(async {
         let stop = stop_signal()?;
         let (policy, audit_dir) = (config.policy.label().to_owned(), config.audit_dir.clone());
+        let traces = config.traces.export.as_ref().map(|export| export.endpoint.clone());
         let server = Server::start(config).await?;
         let address = server.address()?;
         let classifiers = server.classifiers();
+        if let Some(export) = traces {
+            tracing::info!(collector = export, "traces");
+        }
         if let Some(admin) = server.admin_address()? {
             tracing::info!(%admin, "metrics and health");
         }

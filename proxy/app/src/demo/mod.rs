@@ -21,6 +21,7 @@ use crate::config::{Config, policy};
 use crate::failure::Failure;
 use crate::registry::Models;
 use crate::server::Server;
+use crate::traces::Traces;
 
 use client::{Client, Seen};
 use scenes::{SCENES, Scene};
@@ -97,6 +98,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         limits: Limits::default(),
         shared_limits: None,
         drain: std::time::Duration::from_secs(1),
+        traces: Traces::off(),
     })
 }
 

@@ -42,9 +42,10 @@ async fn judge(guarding: &Guarding, mut inquired: Inquired) -> Result<Reply, Den
     let started = Instant::now();
     let policy = inquired.policy.clone();
     let units: Vec<_> = inquired.inquiry.units().map(in_context).collect();
+    let (panel, trace) = (&guarding.panel, inquired.entry.trace());
     let verdicts = units
         .iter()
-        .map(|passages| rule_keeping(&guarding.panel, &policy, passages, Keep::Everything));
+        .map(|passages| rule_keeping(panel, &policy, passages, (Keep::Everything, trace)));
     let ruled = join_all(verdicts).await;
     let answers = inquired.inquiry.passages().iter().any(is_answer);
     let side = if answers { Side::Answer } else { Side::Request };

@@ -48,6 +48,7 @@ where
             // There is no text in it that anybody could judge.
             let response = inner.oneshot(Cleared::grant(lookup)).await?;
             let (head, body) = response.into_parts();
+            entry.trace().answers(head.status);
             if head.status != StatusCode::OK {
                 let (status, retry_after) = (head.status, retry_after(&head.headers));
                 return Err(Denial::UpstreamStatus { status, message: None, retry_after });
@@ -57,6 +58,7 @@ where
             }
             let bytes = collect(body, LIST_BYTES, idle).await?;
             entry.note(|closed| closed.timing_ms.upstream = milliseconds(called.elapsed()));
+            entry.trace().answered();
             found(&bytes, id.as_deref())
         })
     }

@@ -13,6 +13,7 @@ use proxy_audit::{ByCategory, CheckStatus};
 use tower::ServiceExt;
 
 use crate::record::{Hidden, milliseconds};
+use crate::trace::{Checked, Examination, Trace};
 
 use super::counts::Counts;
 
@@ -116,13 +117,19 @@ impl Panel {
     /// Of several findings about one category in one direction the strongest is kept, except where `policy` cuts
     /// them out: then each counts.
     pub async fn judge(&self, passages: &[Passage], policy: &Policy) -> Evidence {
-        self.ask(passages, policy, Keep::Everything).await.evidence
+        let untraced = Trace::default().examine(passages);
+        self.ask(passages, policy, (Keep::Everything, &untraced)).await.evidence
     }
 
     /// The same, with what goes into the record.
-    pub(crate) async fn ask(&self, passages: &[Passage], policy: &Policy, keep: Keep) -> Judgement {
-        let answers =
-            join_all(self.checks.iter().map(|check| self.ask_down(check, passages, policy))).await;
+    pub(crate) async fn ask(
+        &self,
+        passages: &[Passage],
+        policy: &Policy,
+        (keep, examination): (Keep, &Examination),
+    ) -> Judgement {
+        let ask = |check| self.ask_down(check, passages, policy, examination);
+        let answers = join_all(self.checks.iter().map(ask)).await;
         let mut judgement = Judgement::default();
         if self.checks.is_empty() {
             let failed = Failed { check: "panel".into(), reason: "no classifier is configured" };
@@ -149,9 +156,12 @@ impl Panel {
         check: &'a Check,
         passages: &[Passage],
         policy: &Policy,
+        examination: &Examination,
     ) -> Vec<Answer<'a>> {
         let all: Vec<usize> = (0..passages.len()).collect();
-        let mut answers = vec![self.count(check.ask(passages, all, policy.timeout()).await)];
+        let first = self.count(check.ask(passages, all, policy.timeout()).await);
+        examination.checked(|| first.seen());
+        let mut answers = vec![first];
         for (rung, name) in policy.instead_of(&check.id.name).iter().enumerate() {
             let Some(last) = answers.last_mut() else { break };
             let left = last.without_verdict();
@@ -161,6 +171,7 @@ impl Panel {
             last.hand_over();
             let mut answer = self.count(standby.ask(passages, left, policy.timeout()).await);
             answer.rung = Some((in_place_of(&check.id.name), rung + 1));
+            examination.checked(|| answer.seen());
             let judged = asked - answer.without_verdict().len();
             self.counts.degraded(&check.id.name, name, judged);
             answers.push(answer);
@@ -308,6 +319,23 @@ impl Answer<'_> {
     /// The passages that it says nothing about.
     fn without_verdict(&self) -> Vec<usize> {
         self.verdicts.iter().filter(|(_, verdict)| verdict.is_err()).map(|(at, _)| *at).collect()
+    }
+
+    /// What a span says about it.
+    fn seen(&self) -> Checked<'_> {
+        let mut failures = self.verdicts.iter().filter_map(|(_, verdict)| verdict.as_ref().err());
+        let said = self.verdicts.iter().filter_map(|(_, verdict)| verdict.as_ref().ok());
+        let found = said.flat_map(|said| &said.findings);
+        Checked {
+            id: &self.check.id,
+            passages: self.verdicts.len(),
+            elapsed: self.elapsed,
+            failure: failures.next().map(ClassifyError::reason),
+            rung: self.rung.map(|(name, rung)| (name.trim_start_matches(IN_PLACE_OF), rung)),
+            strongest: found
+                .max_by(|a, b| a.score.total_cmp(&b.score))
+                .map(|finding| (finding.category.name(), rounded(finding.score))),
+        }
     }
 
     /// Leaves what it says nothing about to others.

@@ -34,7 +34,8 @@ pub(super) async fn clear(
     let subject = Subject::of(&asked);
     let started = Instant::now();
     let passages = in_context(asked.request.passages());
-    let mut ruled = rule(&guarding.panel, &asked.policy, &passages).await;
+    let trace = subject.entry.trace();
+    let mut ruled = rule(&guarding.panel, &asked.policy, &passages, trace).await;
     subject.entry.keep(|texts| texts.add((Side::Request, &asked.policy), &passages, &ruled.hidden));
     subject.ask_more(&mut ruled);
     if ruled.decision.action == Action::Redact && !redact(&mut asked, &ruled) {
@@ -61,7 +62,7 @@ pub(super) async fn race(
     let passages = in_context(asked.request.passages());
     let verdict = async move {
         let started = Instant::now();
-        let mut ruled = rule(&guarding.panel, &policy, &passages).await;
+        let mut ruled = rule(&guarding.panel, &policy, &passages, subject.entry.trace()).await;
         subject.entry.keep(|texts| texts.add((Side::Request, &policy), &passages, &ruled.hidden));
         subject.ask_more(&mut ruled);
         if ruled.decision.action == Action::Redact {

@@ -85,13 +85,16 @@ impl Asker {
     pub(super) fn note_upstream(&self) {
         let ms = milliseconds(self.called.elapsed());
         self.entry.note(|closed| closed.timing_ms.upstream = ms);
+        self.entry.trace().answered();
     }
 
     /// Decides about the answer's `passages`, and notes it.
     async fn rule(&self, guarding: &Guarding, passages: &[Passage]) -> Ruled {
         self.note_upstream();
         let started = Instant::now();
-        let ruled = rule(&guarding.panel, &self.policy, &after(passages, &self.context)).await;
+        let passages_after = after(passages, &self.context);
+        let trace = self.entry.trace();
+        let ruled = rule(&guarding.panel, &self.policy, &passages_after, trace).await;
         let ms = milliseconds(started.elapsed());
         self.entry.keep(|texts| texts.add((Side::Answer, &self.policy), passages, &ruled.hidden));
         let bytes: usize = passages.iter().map(|passage| passage.text.len()).sum();
@@ -126,6 +129,7 @@ where
     B::Error: std::fmt::Display,
 {
     let (head, body) = response.into_parts();
+    asker.entry.trace().answers(head.status);
     if head.status != StatusCode::OK {
         return Err(upstream_error(&guarding, &asker, head, body).await);
     }

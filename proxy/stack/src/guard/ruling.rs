@@ -12,6 +12,7 @@ use proxy_dialects::{Found, joins};
 use super::panel::{Judgement, Keep};
 use super::{Panel, language};
 use crate::record::Hidden;
+use crate::trace::{Decided, Trace};
 
 /// A decision with what led to it.
 pub(super) struct Ruled {
@@ -23,8 +24,13 @@ pub(super) struct Ruled {
 }
 
 /// Asks the panel about `passages` and decides.
-pub(super) async fn rule(panel: &Panel, policy: &Policy, passages: &[Passage]) -> Ruled {
-    rule_keeping(panel, policy, passages, Keep::WhatCounts).await
+pub(super) async fn rule(
+    panel: &Panel,
+    policy: &Policy,
+    passages: &[Passage],
+    trace: &Trace,
+) -> Ruled {
+    rule_keeping(panel, policy, passages, (Keep::WhatCounts, trace)).await
 }
 
 /// The same, and keeps what somebody wants to know who asks for more than a decision.
@@ -32,15 +38,19 @@ pub(super) async fn rule_keeping(
     panel: &Panel,
     policy: &Policy,
     passages: &[Passage],
-    keep: Keep,
+    (keep, trace): (Keep, &Trace),
 ) -> Ruled {
-    let mut judgement = panel.ask(passages, policy, keep).await;
+    let examination = trace.examine(passages);
+    let mut judgement = panel.ask(passages, policy, (keep, &examination)).await;
     if policy.asks_for_languages() {
         judgement.evidence.languages = language::spoken(passages, policy);
     }
+    let began = examination.decides();
     let decision = decide(policy, &judgement.evidence);
     let Judgement { evidence, checks, hidden } = judgement;
-    Ruled { decision, evidence, checks, hidden }
+    let ruled = Ruled { decision, evidence, checks, hidden };
+    examination.decided(began, || ruled.decided(policy));
+    ruled
 }
 
 impl Ruled {
@@ -96,20 +106,37 @@ impl Ruled {
         spoken.collect::<BTreeSet<_>>().into_iter().map(Text::from).collect()
     }
 
-    /// The record of the decision; takes the checks along.
-    pub(super) fn take_record(&mut self) -> Ruling {
+    /// What the checks say together.
+    fn verdict(&self) -> Verdict {
         let found = self
             .decision
             .because
             .iter()
             .any(|because| matches!(because, Because::Hazard(_) | Because::Custom(_)));
-        let verdict = match (found, self.evidence.failures.is_empty()) {
+        match (found, self.evidence.failures.is_empty()) {
             (true, _) => Verdict::Unsafe,
             (false, true) => Verdict::Safe,
             (false, false) => Verdict::Unknown,
-        };
+        }
+    }
+
+    /// The decision as a span has it.
+    fn decided<'a>(&self, policy: &'a Policy) -> Decided<'a> {
+        let Decision { action, would, because, exemptions, .. } = &self.decision;
+        Decided {
+            policy: policy.label(),
+            verdict: self.verdict(),
+            action: recorded(*action),
+            would: would.map(recorded),
+            because: because.iter().map(|because| name(because).to_string()).collect(),
+            exemptions: exemptions.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The record of the decision; takes the checks along.
+    pub(super) fn take_record(&mut self) -> Ruling {
         Ruling {
-            verdict,
+            verdict: self.verdict(),
             action: recorded(self.decision.action),
             would: self.decision.would.map(recorded),
             because: self.decision.because.iter().map(name).collect(),

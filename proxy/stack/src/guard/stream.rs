@@ -203,8 +203,9 @@ where
         };
         let (guarding, policy) = (Arc::clone(&self.guarding), self.asker.policy.clone());
         let passages = after(examination.passages(), &self.asker.context);
+        let trace = self.asker.entry.trace().clone();
         self.judging = Some(Box::pin(async move {
-            let ruled = rule(&guarding.panel, &policy, &passages).await;
+            let ruled = rule(&guarding.panel, &policy, &passages, &trace).await;
             (examination, ruled)
         }));
     }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::texts::Texts;
 use crate::Metrics;
 use crate::reply::LetGo;
+use crate::trace::Trace;
 
 /// A handle to the record of an exchange, to note things in on the way.
 ///
@@ -32,17 +33,20 @@ struct Open {
     metrics: Arc<Metrics>,
     /// The format of the request, and the trace it belongs to.
     spoken: (&'static str, Option<Text>),
+    trace: Trace,
 }
 
 /// What is done when a record closes.
 type Then = Box<dyn FnOnce(&Closed) + Send>;
 
 impl Entry {
-    /// Opens a record in `journal`; how it ends is counted in `metrics`, under the format of the request.
+    /// Opens a record in `journal`; how it ends is counted in `metrics`, under the format of the request, and `trace` ends
+    /// with it.
     pub(crate) fn open(
         journal: &Arc<Journal>,
         opened: &Opened,
         (metrics, spoken): (&Arc<Metrics>, &'static str),
+        trace: Trace,
     ) -> Self {
         let receipt = journal.append_opened(opened);
         Self(Arc::new(Open {
@@ -55,12 +59,18 @@ impl Entry {
             then: Mutex::new(None),
             metrics: Arc::clone(metrics),
             spoken: (spoken, opened.trace_id.clone()),
+            trace,
         }))
     }
 
     /// The decision's id.
     pub(crate) fn id(&self) -> Uuid {
         self.0.id
+    }
+
+    /// The spans of the exchange.
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.0.trace
     }
 
     /// Waits until the opened record is written: from then on a crash of this process cannot lose it.
@@ -139,6 +149,7 @@ impl Open {
         }
         let (dialect, trace_id) = &self.spoken;
         self.metrics.requests.closed((dialect, trace_id.as_ref()), &closed);
+        self.trace.finish(&closed);
         // Before the end, and in order: if the end is durable, the texts are.
         if let Some(examined) =
             std::mem::take(&mut *lock(&self.texts)).examined(self.id, closed.time)

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt, unfold};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
+use opentelemetry::trace::TraceId;
 use proxy_audit::{Journal, JournalError, Opened};
 use proxy_dialects::{ApiError, Dialect};
 use tower::{Layer, Service};
@@ -22,6 +23,7 @@ use crate::arrival::{Arrival, Caller, HttpFault, RequestBody};
 use crate::headers as names;
 use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
 use crate::routes::{recorded, spoken};
+use crate::trace::Tracing;
 
 /// A request with its open record.
 pub(crate) struct Exchange {
@@ -40,17 +42,19 @@ pub(crate) struct RecordLayer {
     instance: Arc<str>,
     policies: Arc<ActivePolicy>,
     metrics: Arc<Metrics>,
+    tracing: Tracing,
 }
 
 impl RecordLayer {
-    /// Records into `journal`, in the name of `instance`, gives every exchange the policy in force, and counts how it
-    /// ends into `metrics`.
+    /// Records into `journal`, in the name of `instance`, gives every exchange the policy in force and a trace, and counts
+    /// how it ends into `metrics`.
     pub(crate) fn new(
         (journal, instance): (Arc<Journal>, Arc<str>),
         policies: Arc<ActivePolicy>,
         metrics: Arc<Metrics>,
+        tracing: Tracing,
     ) -> Self {
-        Self { journal, instance, policies, metrics }
+        Self { journal, instance, policies, metrics, tracing }
     }
 }
 
@@ -83,11 +87,13 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, arrival: Arrival) -> Self::Future {
+    fn call(&mut self, mut arrival: Arrival) -> Self::Future {
         let caller = Caller::of(arrival.request.headers(), arrival.remote);
-        let opened = self.layer.opened(&arrival, &caller);
+        let (trace, trace_id) = self.layer.tracing.begin(&mut arrival.request);
+        let opened = self.layer.opened(&arrival, &caller, trace_id);
         let spoken = spoken(arrival.request.uri().path());
-        let entry = Entry::open(&self.layer.journal, &opened, (&self.layer.metrics, spoken));
+        let counted = (&self.layer.metrics, spoken);
+        let entry = Entry::open(&self.layer.journal, &opened, counted, trace);
         let in_force = self.layer.policies.load();
         let Arrival { request, fault, .. } = arrival;
         let exchange = Exchange { request, fault, caller, entry: entry.clone(), in_force };
@@ -100,7 +106,7 @@ where
 }
 
 impl RecordLayer {
-    fn opened(&self, arrival: &Arrival, caller: &Caller) -> Opened {
+    fn opened(&self, arrival: &Arrival, caller: &Caller, trace_id: Option<TraceId>) -> Opened {
         let head = &arrival.request;
         Opened {
             id: Uuid::now_v7(),
@@ -110,15 +116,9 @@ impl RecordLayer {
             key: caller.key().map(|key| key.to_owned().into()),
             remote: arrival.remote,
             method: head.method().as_str().to_owned().into(),
-            trace_id: trace_id(head.headers()).map(Into::into),
+            trace_id: trace_id.map(|id| id.to_string().into()),
         }
     }
-}
-
-/// The trace id of a W3C `traceparent` header.
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("traceparent")?.to_str().ok()?.split('-').nth(1)?;
-    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
 /// Closes the record of a reply, now or when its answer is complete, and only then gives it a body.
