@@ -99,6 +99,7 @@ impl Bench {
             panel,
             metrics: Arc::default(),
             tracing: proxy_stack::Tracing::default(),
+            issuers: None,
             limits,
             shared_limits: None,
             upstream: proxy_stack::Upstream::new(target, limits.upstream_time).unwrap(),

@@ -44,6 +44,7 @@ mod routes;
 mod secrets;
 mod shared_limits;
 mod streams;
+mod tokens;
 mod traces;
 mod transport;
 mod upstream_faults;

@@ -45,6 +45,7 @@ async fn gate(policies: &Arc<ActivePolicy>, upstream: &Upstream, dir: &Path) -> 
         panel: Panel::new([Check::new(id, BoxClassify::new(InProcess::new(triggers)))]),
         metrics: Arc::default(),
         tracing: proxy_stack::Tracing::default(),
+        issuers: None,
         limits,
         shared_limits: None,
         upstream: proxy_stack::Upstream::new(

@@ -35,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy-dialects", &["classifiers-core"]),
     ("proxy-stream", &["classifiers-core", "proxy-dialects"]),
     ("proxy-audit", &[]),
+    ("proxy-identity", &[]),
     ("proxy-index", &["classifiers-core", "proxy-audit"]),
     ("proxy-replay", &["classifiers-core", "policies", "proxy-audit"]),
     (
@@ -50,7 +51,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "proxy-stack",
-        &["classifiers-core", "policies", "proxy-audit", "proxy-dialects", "proxy-stream"],
+        &[
+            "classifiers-core",
+            "policies",
+            "proxy-audit",
+            "proxy-dialects",
+            "proxy-identity",
+            "proxy-stream",
+        ],
     ),
     ("proxy-http", &["proxy-stack"]),
     (
@@ -70,6 +78,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "proxy-audit",
             "proxy-console",
             "proxy-http",
+            "proxy-identity",
             "proxy-index",
             "proxy-replay",
             "proxy-stack",
@@ -83,6 +92,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const CONFINED: &[(&str, &str)] = &[
     ("candle-core", "classifiers-llama-guard"),
     ("candle-nn", "classifiers-llama-guard"),
+    ("jsonwebtoken", "proxy-identity"),
     ("opentelemetry-otlp", "portcullis"),
     ("opentelemetry_sdk", "portcullis"),
     ("ort", "classifiers-prompt-guard"),

@@ -80,7 +80,7 @@ pub(crate) enum Command {
     /// Print the JSON Schema of policies, for editors, or the reference page
     Schema(SchemaArgs),
     /// Print the fingerprint of each API key on standard input, for `keys` in server.yaml
-    Fingerprint,
+    Fingerprint(FingerprintArgs),
     /// Print a policy that comes with the program, to start your own from
     Policy(PolicyArgs),
     /// Check a model's folder (Prompt Guard or Llama Guard): files and digests, what it says about fixed texts, how fast
@@ -111,6 +111,13 @@ pub(crate) struct DemoArgs {
     /// Where the demo's proxy listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FingerprintArgs {
+    /// Take each line as a subject (`sub`) of this issuer of tokens, as records name it
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::registry::{Llama, Model, Models, Standby};
 use crate::shared::SharedFile;
 use crate::tls::{Tls, UpstreamTls};
+use crate::tokens::{TokenFile, Tokens};
 use crate::traces::{Traces, TracesFile};
 
 /// Loopback only: whoever wants others to connect says so.
@@ -52,6 +53,8 @@ struct File {
     keys: BTreeMap<String, String>,
     /// Whether callers with other keys, or without, are turned away.
     require_key: bool,
+    /// Whose tokens say who a caller is.
+    tokens: Vec<TokenFile>,
     audit: AuditFile,
     tls: Option<TlsFile>,
     instance: Option<String>,
@@ -196,6 +199,8 @@ pub(crate) struct Config {
     /// The models that judge beside what comes with the program.
     pub(crate) models: Models,
     pub(crate) keys: KeyNames,
+    /// Whose tokens are believed.
+    pub(crate) tokens: Option<Tokens>,
     pub(crate) audit_dir: PathBuf,
     /// Where signed checkpoints are noted besides.
     pub(crate) audit_anchor: Option<PathBuf>,
@@ -229,6 +234,7 @@ impl Config {
             &args.elsewhere,
         )?;
         models.standby = standby;
+        let tokens = Tokens::read(file.tokens)?;
         let name = args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY);
         let audit_dir =
             args.audit_dir.clone().or(file.audit.dir).unwrap_or_else(|| AUDIT_DIR.into());
@@ -244,7 +250,8 @@ impl Config {
             policy_name: name.to_owned(),
             policy_file: library::by_name(name).is_none().then(|| name.into()),
             models,
-            keys: key_names(file.keys, file.require_key)?,
+            keys: key_names(file.keys, (file.require_key, tokens.is_some()))?,
+            tokens,
             audit_dir,
             audit_anchor: file.audit.anchor,
             tls: file.tls.map(Tls::from),
@@ -481,8 +488,12 @@ pub(crate) fn policy_source(name: &str) -> Result<String, Failure> {
     })
 }
 
-/// What keys are called, by fingerprint.
-fn key_names(names: BTreeMap<String, String>, only: bool) -> Result<KeyNames, Failure> {
+/// What keys are called, by fingerprint; whether others are turned away. Where tokens say who somebody is, nobody comes in
+/// by an unknown key.
+fn key_names(
+    names: BTreeMap<String, String>,
+    (only, tokens): (bool, bool),
+) -> Result<KeyNames, Failure> {
     let is_fingerprint = |text: &str| {
         let digits = text.strip_prefix("key-").unwrap_or_default();
         digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -492,14 +503,14 @@ fn key_names(names: BTreeMap<String, String>, only: bool) -> Result<KeyNames, Fa
             "the key `{name}` has no fingerprint such as key-0123456789abcdef: `portcullis fingerprint` makes it"
         )));
     }
-    if only && names.is_empty() {
+    if only && names.is_empty() && !tokens {
         return Err(Failure::Usage(
             "`require_key: true` without `keys` turns everybody away: name at least one key"
                 .to_owned(),
         ));
     }
     let known = KeyNames::new(names.into_iter().map(|(name, fingerprint)| (fingerprint, name)));
-    Ok(if only { known.only() } else { known })
+    Ok(if only || tokens { known.only() } else { known })
 }
 
 /// The day, in UTC: a policy means the same everywhere.

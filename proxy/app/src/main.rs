@@ -17,6 +17,7 @@ mod server;
 mod shared;
 mod supervisor;
 mod tls;
+mod tokens;
 mod traces;
 
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args),
         Command::Canary(args) => commands::canary::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
-        Command::Fingerprint => commands::fingerprint::run(),
+        Command::Fingerprint(args) => commands::fingerprint::run(&args),
         Command::Policy(args) => commands::policy::run(&args),
         Command::VerifyModel(args) => commands::verify_model::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),

@@ -22,6 +22,7 @@ use crate::registry;
 use crate::reload::Reload;
 use crate::supervisor::{self, Given};
 use crate::tls::Greeting;
+use crate::tokens::Tokens;
 use crate::traces::Exports;
 
 /// Between two tests of classifiers that give no verdict yet.
@@ -140,7 +141,10 @@ impl Server {
             tracing,
             exports,
         } = self;
-        let health = Arc::new(Health::new(Arc::clone(&journal)));
+        let tokens = config.tokens;
+        let issuers = tokens.as_ref().map(|tokens| tokens.issuers.clone());
+        let health = Health::new(Arc::clone(&journal)).believing(issuers.clone());
+        let health = Arc::new(health);
         let test = self_test(panel.clone(), Arc::clone(&health), Arc::clone(&policies));
         let status = proxy_stack::admin(
             Arc::clone(&metrics),
@@ -155,6 +159,7 @@ impl Server {
             instance: config.instance,
             policies,
             keys: config.keys,
+            issuers,
             panel,
             limits: config.limits,
             shared_limits: config.shared_limits,
@@ -180,6 +185,7 @@ impl Server {
             () = test => {}
             () = again => {}
             Some(_) = sharing.join_next() => {}
+            () = if_any(tokens.map(Tokens::follow)) => {}
             () = supervisor::alive() => {}
         }
         if let Some(exports) = exports {

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::combinators::UnsyncBoxBody;
+use proxy_identity::{Fault, Identity, Issuers};
 
 use crate::headers as names;
 
@@ -45,6 +46,20 @@ pub(crate) enum Caller {
     Key(Arc<str>),
     /// Somebody without a key, by address.
     Address(Option<IpAddr>),
+}
+
+/// The token that a request shows: of nobody who can be believed, or of somebody.
+pub(crate) type Shown = Result<Identity, Fault>;
+
+/// What the token of a request proves; nothing if it shows none. A key is no token.
+pub(crate) fn shown(headers: &HeaderMap, issuers: &Issuers) -> Option<Shown> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (scheme, credential) = values.next()?.to_str().ok()?.split_once(' ')?;
+    let token = Some(credential.trim()).filter(|credential| {
+        scheme.eq_ignore_ascii_case("bearer") && Issuers::is_token(credential)
+    })?;
+    // What is said twice is not said clearly.
+    Some(if values.next().is_some() { Err(Fault::Malformed) } else { issuers.judge(token) })
 }
 
 impl Caller {

@@ -1,8 +1,9 @@
-//! Turns away callers whose key nobody has named, where the operator wants that.
+//! Turns away callers whose token proves nothing, and those whose key nobody has named, where the operator wants that.
 
 use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready};
+use http::header;
 use tower::{Layer, Service};
 
 use crate::KeyNames;
@@ -49,10 +50,21 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, exchange: Exchange) -> Self::Future {
-        if self.keys.admits(exchange.caller.key()) {
-            return Either::Left(self.inner.call(exchange));
-        }
-        Either::Right(ready(Err(Denial::UnknownKey)))
+    fn call(&mut self, mut exchange: Exchange) -> Self::Future {
+        let denial = match &exchange.shown {
+            Some(Ok(identity)) => {
+                if !identity.forward {
+                    // It opens more doors than the model server's.
+                    exchange.request.headers_mut().remove(header::AUTHORIZATION);
+                }
+                return Either::Left(self.inner.call(exchange));
+            }
+            Some(Err(fault)) => Denial::Token(*fault),
+            None if self.keys.admits(exchange.caller.key()) => {
+                return Either::Left(self.inner.call(exchange));
+            }
+            None => Denial::UnknownKey,
+        };
+        Either::Right(ready(Err(denial)))
     }
 }

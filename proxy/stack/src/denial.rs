@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use policies::Decision;
 use proxy_dialects::{Dialect, ReadError};
+use proxy_identity::Fault;
 
 use crate::HttpFault;
 
@@ -31,6 +32,8 @@ pub(crate) enum Denial {
     Malformed(ReadError),
     /// Only keys with a name come in, and this is none.
     UnknownKey,
+    /// The caller's token does not prove who it is.
+    Token(Fault),
     /// The caller has used up its quota.
     RateLimited {
         /// Requests allowed in a period.

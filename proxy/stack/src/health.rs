@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use classifiers_core::{ClassifyError, Direction, Passage, Role};
 use proxy_audit::Journal;
+use proxy_identity::Issuers;
 use tower::ServiceExt as _;
 
 use crate::Panel;
@@ -18,6 +19,7 @@ const QUESTION: &str = "Is anybody there? This is the guard asking itself.";
 #[derive(Debug)]
 pub struct Health {
     journal: Arc<Journal>,
+    issuers: Option<Issuers>,
     tested: AtomicBool,
     stopping: AtomicBool,
 }
@@ -26,7 +28,14 @@ impl Health {
     /// Not ready yet.
     #[must_use]
     pub const fn new(journal: Arc<Journal>) -> Self {
-        Self { journal, tested: AtomicBool::new(false), stopping: AtomicBool::new(false) }
+        let (tested, stopping) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { journal, issuers: None, tested, stopping }
+    }
+
+    /// The same, and not ready before the keys of all `issuers` are known.
+    #[must_use]
+    pub fn believing(self, issuers: Option<Issuers>) -> Self {
+        Self { issuers, ..self }
     }
 
     /// Where decisions are recorded.
@@ -52,6 +61,9 @@ impl Health {
         }
         if self.journal.health().is_err() {
             return Some("the audit log cannot be written");
+        }
+        if self.issuers.as_ref().is_some_and(|issuers| !issuers.is_ready()) {
+            return Some("the keys of an issuer of tokens are not known yet");
         }
         (!self.tested.load(Ordering::Relaxed)).then_some("a classifier has given no verdict yet")
     }

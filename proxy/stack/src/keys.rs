@@ -30,10 +30,9 @@ impl KeyNames {
         !self.only || fingerprint.is_some_and(|known| self.names.contains_key(known))
     }
 
-    /// What the key with this fingerprint is called: its name, or else its fingerprint.
-    pub(crate) fn name<'a>(&'a self, fingerprint: Option<&'a str>) -> Option<&'a str> {
-        let fingerprint = fingerprint?;
-        Some(self.names.get(fingerprint).map_or(fingerprint, String::as_str))
+    /// What the key with this fingerprint is called, if the operator has said.
+    pub(crate) fn name(&self, fingerprint: &str) -> Option<&str> {
+        self.names.get(fingerprint).map(String::as_str)
     }
 }
 

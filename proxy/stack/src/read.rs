@@ -16,7 +16,7 @@ use proxy_audit::{Outcome, ReadSummary};
 use proxy_dialects::{Inquiry, shields};
 use tower::{Layer, Service, ServiceExt};
 
-use crate::arrival::{Caller, RequestBody};
+use crate::arrival::{Caller, RequestBody, Shown};
 use crate::denial::Denial;
 use crate::headers as names;
 use crate::record::{Entry, Exchange};
@@ -77,6 +77,15 @@ impl PassedHeaders {
     }
 }
 
+/// Who asks.
+#[derive(Clone, Copy)]
+struct Who<'a> {
+    /// The fingerprint of a key, or of whom a token proves.
+    key: Option<&'a str>,
+    /// What the operator calls them.
+    name: Option<&'a str>,
+}
+
 /// Reads requests; whatever cannot be read completely goes no further.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadLayer {
@@ -96,7 +105,7 @@ impl ReadLayer {
     fn policy(
         &self,
         policy: &Policy,
-        caller: &Caller,
+        who: Who<'_>,
         head: &http::request::Parts,
         model: Option<&str>,
     ) -> Policy {
@@ -107,7 +116,7 @@ impl ReadLayer {
             values.next().is_none().then_some(value)
         };
         let facts = policies::Request {
-            key: self.keys.name(caller.key()),
+            key: who.name.or(who.key),
             model,
             path: Some(head.uri.path()),
             header: &header,
@@ -116,10 +125,18 @@ impl ReadLayer {
         policy.for_request(&facts, Some(today))
     }
 
-    fn note_policy(&self, entry: &Entry, caller: &Caller, policy: &Policy) {
-        let named = caller.key().filter(|key| self.keys.name(Some(key)) != Some(key));
-        let name =
-            named.and_then(|key| self.keys.name(Some(key))).map(|name| name.to_owned().into());
+    /// Who asks: by the name of the token's holder, or else of the key.
+    fn who<'a>(&'a self, caller: &'a Caller, shown: Option<&'a Shown>) -> Who<'a> {
+        let key = caller.key();
+        let name = match shown {
+            Some(identity) => identity.as_ref().ok().and_then(|identity| identity.name.as_deref()),
+            None => key.and_then(|key| self.keys.name(key)),
+        };
+        Who { key, name }
+    }
+
+    fn note_policy(&self, entry: &Entry, who: Who<'_>, policy: &Policy) {
+        let name = who.name.map(|name| name.to_owned().into());
         let other = (policy.profile() != Policy::BASE).then(|| policy.profile().to_owned().into());
         entry.note(|closed| {
             closed.key_name = name;
@@ -168,10 +185,11 @@ where
     fn call(&mut self, exchange: Exchange) -> Self::Future {
         let (inner, layer) = (self.inner.clone(), self.layer.clone());
         Box::pin(async move {
-            let Exchange { request, fault, entry, caller, in_force } = exchange;
+            let Exchange { request, fault, entry, caller, shown, in_force } = exchange;
             if let Some(fault) = fault {
                 return Err(fault.into());
             }
+            let who = layer.who(&caller, shown.as_ref());
             let posture = route(request.method(), request.uri(), layer.limits.checks)?;
             check_head(&request)?;
             let passed = PassedHeaders::of(request.headers());
@@ -188,8 +206,8 @@ where
                     note(&entry, request.passages(), Some(request.model()));
                     entry.note(|closed| closed.stream = request.is_stream());
                     let model = Some(request.model());
-                    let policy = layer.policy(&in_force.policy, &caller, &head, model);
-                    layer.note_policy(&entry, &caller, &policy);
+                    let policy = layer.policy(&in_force.policy, who, &head, model);
+                    layer.note_policy(&entry, who, &policy);
                     let language = language(&head.headers);
                     inner.oneshot(Asked { request, passed, policy, language, entry }).await
                 }
@@ -199,8 +217,8 @@ where
                     let body = read_body(body, layer.limits).await?;
                     let inquiry = contract.read(&body).map_err(Denial::Malformed)?;
                     note(&entry, inquiry.passages(), inquiry.model());
-                    let policy = layer.policy(&in_force.policy, &caller, &head, inquiry.model());
-                    layer.note_policy(&entry, &caller, &policy);
+                    let policy = layer.policy(&in_force.policy, who, &head, inquiry.model());
+                    layer.note_policy(&entry, who, &policy);
                     let language = language(&head.headers);
                     inner.oneshot(Inquired { inquiry, policy, language, entry }).await
                 }

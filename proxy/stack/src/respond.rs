@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use policies::{Policy, ReplyAs};
 use proxy_audit::{Mode, Outcome};
 use proxy_dialects::{ApiError, Dialect, Refusal};
+use proxy_identity::Fault;
 use tower::{Layer, Service};
 
 use crate::active::InForce;
@@ -229,7 +230,9 @@ fn tell(denial: Denial) -> Told {
             StatusCode::UNAUTHORIZED,
             "invalid_api_key",
             "this guard does not know the API key, or there was none",
-        ),
+        )
+        .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        Denial::Token(fault) => unproved(fault),
         Denial::Overloaded => Told::failed(
             StatusCode::SERVICE_UNAVAILABLE,
             "overloaded",
@@ -318,6 +321,22 @@ fn request(denial: Denial) -> Told {
             "the guard failed; nothing was released",
         ),
     }
+}
+
+/// What is said of a token (RFC 6750, section 3). That the issuer's keys are not known is not the caller's fault.
+fn unproved(fault: Fault) -> Told {
+    if fault == Fault::NoKeys {
+        let told = Told::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "server_error",
+            fault.code(),
+            fault.to_string(),
+        );
+        return Told { outcome: Outcome::Refused, ..told }.retry_after(RETRY);
+    }
+    let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+    let told = Told::refused(StatusCode::UNAUTHORIZED, fault.code(), fault.to_string());
+    told.with(header::WWW_AUTHENTICATE, challenge)
 }
 
 fn rate_limited(limit: u32, retry_after: Duration) -> Told {

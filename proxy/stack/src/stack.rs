@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Response;
 use hyper_util::client::legacy::connect::Connect;
 use proxy_audit::Journal;
+use proxy_identity::Issuers;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 
@@ -37,6 +38,8 @@ pub struct Parts<C = Network> {
     pub policies: Arc<ActivePolicy>,
     /// What keys are called, so that a policy need not name them.
     pub keys: KeyNames,
+    /// Whose tokens are believed; without them a token is a key like any other.
+    pub issuers: Option<Issuers>,
     /// Who judges.
     pub panel: Panel,
     /// What one exchange may cost.
@@ -59,6 +62,7 @@ pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gat
         instance,
         policies,
         keys,
+        issuers,
         panel,
         limits,
         shared_limits,
@@ -70,7 +74,10 @@ pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gat
         // Outside the record, which closes itself as failed while a panic passes through.
         .layer(CatchPanicLayer)
         // Outside everything that can say no: a refusal is recorded like an answer.
-        .layer(RecordLayer::new((journal, instance), policies, Arc::clone(&metrics), tracing))
+        .layer(
+            RecordLayer::new((journal, instance), policies, Arc::clone(&metrics), tracing)
+                .believing(issuers),
+        )
         // From here on in, a layer says no with a `Denial`.
         .layer(RespondLayer)
         // Before a byte of the body is read: refusing must be cheap.

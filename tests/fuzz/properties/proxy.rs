@@ -231,6 +231,7 @@ fn gate(journal: Arc<Journal>, model: Arc<Model>) -> Gate {
         ),
         metrics: Arc::default(),
         tracing: proxy_stack::Tracing::default(),
+        issuers: None,
     })
 }
 

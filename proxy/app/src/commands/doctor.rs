@@ -51,9 +51,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         runtime()?.block_on(traces(&config)),
     ];
     findings.iter().for_each(say);
+    let issuers = runtime()?.block_on(tokens(&config));
+    issuers.iter().for_each(say);
     let judges = runtime()?.block_on(classifiers(&config));
     judges.iter().for_each(say);
-    if findings.iter().chain(&judges).all(|finding| finding.said.is_ok()) {
+    if findings.iter().chain(&issuers).chain(&judges).all(|finding| finding.said.is_ok()) {
         println!("Everything is as it should be.");
         return Ok(ExitCode::SUCCESS);
     }
@@ -164,6 +166,19 @@ async fn shared_limits(config: &Config) -> Finding {
         },
     };
     Finding { what: "limits", said }
+}
+
+/// Whether the keys of those whose tokens are believed can be had.
+async fn tokens(config: &Config) -> Vec<Finding> {
+    let Some(tokens) = &config.tokens else { return Vec::new() };
+    let said = tokens.try_each().await.into_iter().map(|(issuer, keys)| match keys {
+        Ok(keys) => Ok(format!("{issuer} has {keys} keys that sign tokens")),
+        Err(failure) => Err(format!(
+            "{failure}: without the keys of {issuer} nobody comes in by its tokens; is `jwks_url` what its \
+             /.well-known/openid-configuration says?"
+        )),
+    });
+    said.map(|said| Finding { what: "tokens", said }).collect()
 }
 
 /// Whether the collector takes traces.

@@ -91,6 +91,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         policy_file: None,
         models: Models::default(),
         keys: KeyNames::default(),
+        tokens: None,
         audit_dir: audit_dir.to_owned(),
         audit_anchor: None,
         tls: None,

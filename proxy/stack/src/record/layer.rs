@@ -13,13 +13,14 @@ use jiff::Timestamp;
 use opentelemetry::trace::TraceId;
 use proxy_audit::{Journal, JournalError, Opened};
 use proxy_dialects::{ApiError, Dialect};
+use proxy_identity::Issuers;
 use tower::{Layer, Service};
 use uuid::Uuid;
 
 use super::Entry;
 use crate::Metrics;
 use crate::active::{ActivePolicy, InForce};
-use crate::arrival::{Arrival, Caller, HttpFault, RequestBody};
+use crate::arrival::{Arrival, Caller, HttpFault, RequestBody, Shown, shown};
 use crate::headers as names;
 use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
 use crate::routes::{recorded, spoken};
@@ -30,6 +31,8 @@ pub(crate) struct Exchange {
     pub(crate) request: http::Request<RequestBody>,
     pub(crate) fault: Option<HttpFault>,
     pub(crate) caller: Caller,
+    /// What its token proves, if it shows one.
+    pub(crate) shown: Option<Shown>,
     pub(crate) entry: Entry,
     /// What decides, from here to the end.
     pub(crate) in_force: Arc<InForce>,
@@ -43,6 +46,7 @@ pub(crate) struct RecordLayer {
     policies: Arc<ActivePolicy>,
     metrics: Arc<Metrics>,
     tracing: Tracing,
+    issuers: Option<Issuers>,
 }
 
 impl RecordLayer {
@@ -54,7 +58,12 @@ impl RecordLayer {
         metrics: Arc<Metrics>,
         tracing: Tracing,
     ) -> Self {
-        Self { journal, instance, policies, metrics, tracing }
+        Self { journal, instance, policies, metrics, tracing, issuers: None }
+    }
+
+    /// The same; who shows a token of `issuers` is recorded as whom it proves.
+    pub(crate) fn believing(self, issuers: Option<Issuers>) -> Self {
+        Self { issuers, ..self }
     }
 }
 
@@ -88,7 +97,12 @@ where
     }
 
     fn call(&mut self, mut arrival: Arrival) -> Self::Future {
-        let caller = Caller::of(arrival.request.headers(), arrival.remote);
+        let headers = arrival.request.headers();
+        let shown = self.layer.issuers.as_ref().and_then(|issuers| shown(headers, issuers));
+        let caller = match &shown {
+            Some(Ok(identity)) => Caller::Key(Arc::clone(&identity.fingerprint)),
+            _ => Caller::of(headers, arrival.remote),
+        };
         let (trace, trace_id) = self.layer.tracing.begin(&mut arrival.request);
         let opened = self.layer.opened(&arrival, &caller, trace_id);
         let spoken = spoken(arrival.request.uri().path());
@@ -96,7 +110,7 @@ where
         let entry = Entry::open(&self.layer.journal, &opened, counted, trace);
         let in_force = self.layer.policies.load();
         let Arrival { request, fault, .. } = arrival;
-        let exchange = Exchange { request, fault, caller, entry: entry.clone(), in_force };
+        let exchange = Exchange { request, fault, caller, shown, entry: entry.clone(), in_force };
         let reply = self.inner.call(exchange);
         Box::pin(async move {
             let Ok(reply) = reply.await;
