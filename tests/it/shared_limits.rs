@@ -1,11 +1,12 @@
 //! Limits shared with other guards, where their server is not there; `tests/fleet` has a real one.
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
+use crate::lifecycle::Authority;
 use crate::support::{Guard, POLICY, Reply, Script, Upstream, chat, post, raw};
 
 fn free() -> SocketAddr {
@@ -66,6 +67,63 @@ async fn who_wants_no_parts_refuses_and_a_policy_without_limits_asks_nobody() {
     assert_eq!(reply.headers["retry-after"], "1");
     let guard = Guard::with(&upstream.url(), POLICY, &settings);
     assert_eq!(say(&guard, "hello").await.status, 200);
+}
+
+/// A real server that ends with the test.
+struct Redis(Child);
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// One that wants TLS, a certificate and a password.
+#[tokio::test]
+async fn the_server_is_reached_by_tls_with_a_certificate_and_a_password() {
+    let paths = std::env::var_os("PATH").unwrap();
+    let programs = std::env::split_paths(&paths).map(|path| path.join("redis-server"));
+    let Some(program) = programs.into_iter().find(|path| path.is_file()) else {
+        println!("SKIPPED: there is no redis-server");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let at = |file: &str| dir.path().join(file).display().to_string();
+    let authority = Authority::new(dir.path());
+    authority.issue("localhost", "redis");
+    authority.issue("guard", "guard");
+    std::fs::write(at("password"), "geheim\n").unwrap();
+    let (server, admin) = (free(), free());
+    let mut command = Command::new(program);
+    command.args(["--port", "0", "--save", "", "--requirepass", "geheim", "--tls-port"]);
+    command.args([server.port().to_string(), "--tls-auth-clients".into(), "yes".into()]);
+    for (name, file) in [("cert", "redis.pem"), ("key", "redis.key"), ("ca-cert", "ca.pem")] {
+        command.args([format!("--tls-{name}-file"), at(file)]);
+    }
+    let _redis = Redis(command.stdout(Stdio::null()).spawn().unwrap());
+    let settings = format!(
+        "admin: {admin}\nshared_limits:\n  url: rediss://localhost:{}\n  password_file: {}\n  ca_file: {}\n  \
+         cert_file: {}\n  cert_key_file: {}\n  timeout_ms: 1000\n",
+        server.port(),
+        at("password"),
+        at("ca.pem"),
+        at("guard.pem"),
+        at("guard.key")
+    );
+    let upstream = Upstream::start(Script::say("ok")).await;
+    let policy = format!("{POLICY}limits: {{ requests: 2/h }}\n");
+    let guard = Guard::with(&upstream.url(), &policy, &settings);
+    let started = Instant::now();
+    while !metrics(admin).await.contains("\nguard_shared_limits_up 1") {
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", metrics(admin).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let said = [say(&guard, "hello").await, say(&guard, "hello").await, say(&guard, "hello").await];
+    assert_eq!(said.map(|reply| reply.status), [200, 200, 429]);
+    let counted = metrics(admin).await;
+    assert!(counted.contains("guard_limits_alone_total{result=\"admitted\"} 0"), "{counted}");
+    assert!(!counted.contains("geheim"));
 }
 
 #[test]

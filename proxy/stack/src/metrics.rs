@@ -119,7 +119,8 @@ impl<const N: usize> Histogram<N> {
         let mut below = 0;
         for (bucket, bound) in self.buckets.iter().zip(bounds) {
             below += get(bucket);
-            let bound = *bound as f64 * unit;
+            // To the nanosecond: a bound is written as people write it.
+            let bound = (*bound as f64 * unit * 1e9).round() / 1e9;
             line(format!("{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}"));
         }
         let count = get(&self.count).max(below);

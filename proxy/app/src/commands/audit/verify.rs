@@ -59,8 +59,7 @@ fn anchors(file: &Path) -> Result<Vec<Anchor>, Failure> {
     let what = || format!("the checkpoints in {} cannot be read", file.display());
     let text =
         std::fs::read_to_string(file).map_err(|error| Failure::environment(what(), &error))?;
-    let anchors =
-        Anchor::all(&text).map_err(|error| Failure::environment(what(), &error))?;
+    let anchors = Anchor::all(&text).map_err(|error| Failure::environment(what(), &error))?;
     if anchors.is_empty() {
         // Held against nothing, any log would pass.
         return Err(Failure::Environment(format!("there is no checkpoint in {}", file.display())));
