@@ -124,8 +124,11 @@ fn rows(
 ) -> rusqlite::Result<Vec<Row>> {
     let walked = walked(selected);
     let Selected { from, filter, values } = selected;
+    // First which rows, for which an index is often enough: sorting whole rows is slow.
     let text = format!(
-        "SELECT {COLUMNS} FROM {from} WHERE {filter} ORDER BY {walked} {order} LIMIT {limit}"
+        "SELECT {COLUMNS} FROM decisions WHERE seq IN (
+           SELECT decisions.seq FROM {from} WHERE {filter} ORDER BY {walked} {order} LIMIT {limit}
+         ) ORDER BY seq {order}"
     );
     let mut statement = sql.prepare_cached(&text)?;
     let rows = statement.query_map(params_from_iter(values), row)?;

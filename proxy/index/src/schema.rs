@@ -1,7 +1,7 @@
 //! The tables.
 
 /// A file with another number is emptied and made anew.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// How much is decided by SQLite itself: readers beside one writer, and no wait for the disk, because everything here can
 /// be made anew. What is deleted is overwritten: there are words of texts among it.
@@ -44,7 +44,16 @@ CREATE INDEX decisions_key ON decisions(key, seq);
 CREATE INDEX decisions_route ON decisions(route, seq);
 CREATE INDEX decisions_model ON decisions(model, seq);
 CREATE INDEX decisions_score ON decisions(score, seq);
-CREATE INDEX decisions_review ON decisions(review, seq) WHERE review IS NOT NULL;
+CREATE INDEX decisions_policy ON decisions(policy, seq);
+CREATE INDEX decisions_instance ON decisions(instance, seq);
+CREATE INDEX decisions_status ON decisions(status, seq);
+CREATE INDEX decisions_trace ON decisions(trace);
+CREATE INDEX decisions_key_name ON decisions(key_name, seq);
+CREATE INDEX decisions_caller ON decisions(coalesce(key_name, key), seq);
+CREATE INDEX decisions_would ON decisions(would, seq);
+CREATE INDEX decisions_reason ON decisions(reason, seq);
+CREATE INDEX decisions_profile ON decisions(profile, seq);
+CREATE INDEX decisions_review ON decisions(review, seq);
 -- What a decision has several of.
 CREATE TABLE tags(kind INTEGER NOT NULL, name TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(kind, name, seq)) WITHOUT ROWID;
 CREATE INDEX tags_seq ON tags(seq);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 
 use crate::packed;
-use crate::query::{Field, Query, Term, Test};
+use crate::query::{Field, Order, Query, Term, Test};
 
 /// What kind of tag a field is.
 pub(crate) const fn tag(field: Field) -> Option<i64> {
@@ -48,6 +48,22 @@ pub(crate) struct Selected {
     pub(crate) values: Vec<Value>,
 }
 
+/// How much a score of a category may be above the strongest: it is kept with four decimals.
+const ROUNDING: f64 = 0.0001;
+
+/// The condition that a category's score compares so.
+fn of_category(category: &str, order: Order, than: f64) -> (String, Vec<Value>) {
+    let its = format!("score_of(scores, (SELECT id FROM names WHERE name = ?)) {} ?", order.sign());
+    let (category, least) = (category.to_owned(), than - ROUNDING);
+    match order {
+        // The strongest score of all is not weaker, and has an index.
+        Order::Above | Order::AtLeast => {
+            (format!("score >= ? AND {its}"), vec![least.into(), category.into(), than.into()])
+        }
+        Order::Below | Order::AtMost => (its, vec![category.into(), than.into()]),
+    }
+}
+
 /// The value that stands for none.
 const NONE: &str = "none";
 
@@ -84,13 +100,9 @@ impl Selected {
             Test::Score { category: None, order, than } => {
                 (format!("score {} ?", order.sign()), vec![f64::from(*than).into()])
             }
-            Test::Score { category: Some(category), order, than } => (
-                format!(
-                    "score_of(scores, (SELECT id FROM names WHERE name = ?)) {} ?",
-                    order.sign()
-                ),
-                vec![category.clone().into(), f64::from(*than).into()],
-            ),
+            Test::Score { category: Some(category), order, than } => {
+                of_category(category, *order, f64::from(*than))
+            }
             Test::Sample(share) => {
                 ("share_of(decisions.id) < ?".into(), vec![(*share / 100.0).into()])
             }
