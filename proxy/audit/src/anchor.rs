@@ -21,7 +21,7 @@ pub(crate) type Anchors = Sender<(Anchor, Receipt)>;
 /// How long the end of the process waits for the last note: what is elsewhere may not answer any more.
 const LAST_NOTE: Duration = Duration::from_secs(5);
 /// How often it is looked whether it is written.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Starts the thread that appends to `file`. It ends when the sender is dropped.
 pub(crate) fn start(
