@@ -42,6 +42,7 @@ mod race;
 mod requests;
 mod routes;
 mod secrets;
+mod shared_index;
 mod shared_limits;
 mod streams;
 mod tokens;

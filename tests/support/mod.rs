@@ -4,6 +4,7 @@
 mod client;
 mod guard;
 mod policy;
+pub mod postgres;
 pub mod strace;
 mod upstream;
 pub mod wire;

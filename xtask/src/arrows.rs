@@ -96,6 +96,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("opentelemetry-otlp", "portcullis"),
     ("opentelemetry_sdk", "portcullis"),
     ("ort", "classifiers-prompt-guard"),
+    ("postgres", "proxy-index"),
     ("redis", "proxy-stack"),
     ("rusqlite", "proxy-index"),
     ("serde-saphyr", "policies"),

@@ -16,6 +16,7 @@ use crate::commands::explain::ExplainArgs;
 use crate::commands::schema::SchemaArgs;
 use crate::commands::test::TestArgs;
 use crate::elsewhere::ElsewhereArgs;
+use crate::indexed;
 use crate::shared::SharedArgs;
 
 /// A safety guardrail proxy: a sidecar in front of model APIs.
@@ -140,6 +141,9 @@ pub(crate) struct ServeArgs {
     /// Where decisions are recorded [default: portcullis-audit]
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_AUDIT_DIR")]
     pub(crate) audit_dir: Option<PathBuf>,
+    /// Where decisions are indexed: a file, or postgres://user:password@host/database [default: in the audit directory]
+    #[arg(long, value_name = "FILE|URL", env = indexed::ENV, hide_env_values = true)]
+    pub(crate) audit_index: Option<String>,
     /// Have prompt attacks judged by the Prompt Guard in this folder (model.onnx, tokenizer.json, config.json)
     ///
     /// classifiers/prompt-guard/tools/export.py makes one; `portcullis verify-model DIR` checks it.

@@ -10,6 +10,7 @@ use classifiers_core::Category;
 use classifiers_prompt_guard::{Device, Options};
 use jiff::civil::Date;
 use policies::{Policy, library};
+use proxy_index::Place;
 use proxy_stack::{KeyNames, Limits, SharedLimits, Target};
 use serde::Deserialize;
 
@@ -17,6 +18,7 @@ use crate::args::{ModelArgs, ModelsArgs, ServeArgs, VerifyRemoteArgs};
 use crate::console::{self, Settings};
 use crate::elsewhere::{Elsewhere, ElsewhereArgs, RemoteFile};
 use crate::failure::Failure;
+use crate::indexed;
 use crate::registry::{Llama, Model, Models, Standby};
 use crate::shared::SharedFile;
 use crate::tls::{Tls, UpstreamTls};
@@ -140,6 +142,8 @@ struct AuditFile {
     dir: Option<PathBuf>,
     /// A file elsewhere to which signed checkpoints are appended.
     anchor: Option<PathBuf>,
+    /// A file for the index, or the address of one that many proxies share.
+    index: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -204,6 +208,8 @@ pub(crate) struct Config {
     pub(crate) audit_dir: PathBuf,
     /// Where signed checkpoints are noted besides.
     pub(crate) audit_anchor: Option<PathBuf>,
+    /// Where the log is indexed, unless in its own folder.
+    pub(crate) audit_index: Option<Place>,
     pub(crate) tls: Option<Tls>,
     pub(crate) instance: Arc<str>,
     pub(crate) limits: Limits,
@@ -238,6 +244,7 @@ impl Config {
         let name = args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY);
         let audit_dir =
             args.audit_dir.clone().or(file.audit.dir).unwrap_or_else(|| AUDIT_DIR.into());
+        let index = args.audit_index.clone().or(file.audit.index);
         Ok(Self {
             console: console(args.console, file.console, &audit_dir),
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
@@ -254,6 +261,7 @@ impl Config {
             tokens,
             audit_dir,
             audit_anchor: file.audit.anchor,
+            audit_index: index.as_deref().map(indexed::place).transpose()?,
             tls: file.tls.map(Tls::from),
             instance: file
                 .instance

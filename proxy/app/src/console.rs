@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use proxy_audit::Journal;
 use proxy_console::{Console, Document, Parts, Rules, Users};
-use proxy_index::{Following, Index};
 use proxy_stack::{Arrival, Gate, ReplyBody};
 use tower::util::BoxCloneSyncService;
 
 use crate::config;
 use crate::failure::Failure;
+use crate::indexed::Indexed;
 use crate::listener::Listener;
 use crate::tls::{Greeting, Tls};
 
@@ -20,8 +20,6 @@ use crate::tls::{Greeting, Tls};
 pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
 /// In the log's folder, unless it is said where.
 const USERS: &str = "console-users.json";
-/// How long one question to the index may take: some tens of millions of decisions.
-const QUESTION: Duration = Duration::from_secs(20);
 /// How long what is asked may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -58,6 +56,8 @@ pub(crate) fn users_file(audit_dir: &Path) -> PathBuf {
 /// What the page shows.
 pub(crate) struct Shown {
     pub(crate) audit_dir: PathBuf,
+    /// The index of that log.
+    pub(crate) indexed: Indexed,
     /// Where acts are recorded; without it the page only reads.
     pub(crate) journal: Option<Arc<Journal>>,
     pub(crate) rules: Rules,
@@ -69,7 +69,7 @@ pub(crate) struct Served {
     greeting: Option<Greeting>,
     gate: Gate,
     /// Keeps the index up with the log.
-    _following: Following,
+    _indexed: Indexed,
 }
 
 impl Served {
@@ -94,15 +94,7 @@ impl Served {
         if known.is_empty() {
             tracing::warn!(file = %users.file().display(), "nobody can log in to the console yet: `portcullis console add-user` makes accounts");
         }
-        let Shown { audit_dir, journal, rules } = shown;
-        let index = Index::open(&audit_dir)
-            .map_err(|error| Failure::environment("the log cannot be searched", &error))?;
-        let index = Arc::new(index.limited(QUESTION));
-        let failed = |error: &proxy_index::IndexError| {
-            tracing::error!(%error, "the index of the audit log is not up to date");
-        };
-        let following = Following::start(Arc::clone(&index), failed)
-            .map_err(|error| Failure::environment("the log cannot be followed", &error))?;
+        let Shown { audit_dir, indexed, journal, rules } = shown;
         let greeting = tls.as_ref().map(Greeting::read).transpose()?;
         let listener = Listener::bind(*listen, None, greeting.clone()).await?;
         let address = listener.address()?;
@@ -113,11 +105,11 @@ impl Served {
             behind_tls: *behind_tls,
             users,
             log: audit_dir,
-            index,
+            index: Arc::clone(&indexed.index),
             journal,
             rules,
         };
-        Ok(Self { listener, greeting, gate: gate(Console::new(parts)), _following: following })
+        Ok(Self { listener, greeting, gate: gate(Console::new(parts)), _indexed: indexed })
     }
 
     /// Where a browser finds it.

@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod elsewhere;
 mod failure;
+mod indexed;
 mod listener;
 mod logging;
 mod registry;

@@ -10,6 +10,7 @@ use classifiers_core::ClassifyError;
 use policies::ClassifierCalibration;
 use proxy_audit::{Journal, Options};
 use proxy_console::Rules;
+use proxy_index::Place;
 use proxy_stack::{ActivePolicy, Health, Metrics, Parts, SharedLimits, Tracing, Upstream, stack};
 use tokio::task::JoinSet;
 
@@ -17,6 +18,7 @@ use crate::again::Again;
 use crate::config::Config;
 use crate::console::{Served, Shown, document};
 use crate::failure::Failure;
+use crate::indexed::Indexed;
 use crate::listener::Listener;
 use crate::registry;
 use crate::reload::Reload;
@@ -43,6 +45,8 @@ pub(crate) struct Server {
     metrics: Arc<Metrics>,
     tracing: Tracing,
     exports: Option<Exports>,
+    /// Keeps the index up with the log, where no page does.
+    _indexed: Option<Indexed>,
 }
 
 impl Server {
@@ -71,10 +75,17 @@ impl Server {
         let policies = Arc::new(policies.with_standbys(standbys.collect()));
         let console = match &config.console {
             Some(settings) => {
-                let shown = shown(&config, &journal, &policies, calibrations);
+                let shown = shown(&config, &journal, &policies, calibrations)?;
                 Some(Served::start(settings, shown).await?)
             }
             None => None,
+        };
+        // Others look at an index that is shared.
+        let indexed = match &config.audit_index {
+            Some(place @ Place::Shared(_)) if console.is_none() => {
+                Some(Indexed::start(&config.audit_dir, Some(place))?)
+            }
+            _ => None,
         };
         let shown = console.as_ref().and_then(Served::greeting);
         let greetings = greeting.into_iter().chain(shown).collect();
@@ -99,6 +110,7 @@ impl Server {
             metrics,
             tracing,
             exports,
+            _indexed: indexed,
         })
     }
 
@@ -140,6 +152,7 @@ impl Server {
             metrics,
             tracing,
             exports,
+            _indexed,
         } = self;
         let tokens = config.tokens;
         let issuers = tokens.as_ref().map(|tokens| tokens.issuers.clone());
@@ -271,10 +284,12 @@ fn shown(
     journal: &Arc<Journal>,
     policies: &Arc<ActivePolicy>,
     calibrations: Vec<ClassifierCalibration>,
-) -> Shown {
+) -> Result<Shown, Failure> {
     let policies = Arc::clone(policies);
     let rules = Rules::new(move || policies.policy(), document(&config.policy_name), calibrations);
-    Shown { audit_dir: config.audit_dir.clone(), journal: Some(Arc::clone(journal)), rules }
+    let indexed = Indexed::start(&config.audit_dir, config.audit_index.as_ref())?;
+    let (audit_dir, journal) = (config.audit_dir.clone(), Some(Arc::clone(journal)));
+    Ok(Shown { audit_dir, indexed, journal, rules })
 }
 
 fn open_journal(config: &Config) -> Result<Journal, Failure> {

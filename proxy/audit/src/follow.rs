@@ -138,6 +138,12 @@ impl Follower {
         Ok(Some((self.last, entry)))
     }
 
+    /// The line of the record that was returned last, without its end.
+    #[must_use]
+    pub fn last_line(&self) -> &[u8] {
+        self.lines.as_ref().map(Lines::last).unwrap_or_default()
+    }
+
     fn at(disk: RealDisk, segment: String, offset: u64) -> Self {
         Self { disk, segment, offset, lines: None, last: Place::START, next_segment: None }
     }

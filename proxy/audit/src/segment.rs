@@ -61,6 +61,11 @@ impl Lines {
         Self { source, buffer: Vec::new(), line: 0, offset, next: offset }
     }
 
+    /// The line that was returned last, without its newline.
+    pub(crate) fn last(&self) -> &[u8] {
+        self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer)
+    }
+
     pub(crate) fn next(&mut self) -> io::Result<Piece<'_>> {
         self.buffer.clear();
         let limit = LINE_BYTES as u64 + 1;

@@ -206,10 +206,9 @@ fn live(dir: &Path, index: &Index) {
     let (journal, _) = Journal::open(dir, &Options::default()).expect("the log opens");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
     let mut dice = Dice(11);
-    let seed = u64::from(std::process::id()) << 32;
     let mut times = Vec::new();
     for number in 0..ASKED as u64 {
-        let mut receipt = tell(&journal, seed + number, &mut dice);
+        let mut receipt = tell(&journal, (Uuid::now_v7(), DECISIONS + number), &mut dice);
         runtime.block_on(receipt.durable()).expect("the disk works");
         let after = index.position().expect("it answers");
         let ((), took) = timed(|| {
@@ -243,7 +242,10 @@ fn fill(dir: &Path, decisions: u64) -> u64 {
     let mut dice = Dice(7);
     let mut waiting: Vec<Receipt> = Vec::new();
     for number in 0..decisions {
-        waiting.push(tell(&journal, number, &mut dice));
+        // The end of an id is random; samples go by it.
+        let end = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2;
+        let id = Uuid::from_u128(0x0198_a000_0000_7000_8000_0000_0000_0000 | u128::from(end));
+        waiting.push(tell(&journal, (id, number), &mut dice));
         if waiting.len() as u64 == AT_ONCE {
             let mut last = waiting.pop().expect("it is not empty");
             waiting.clear();
@@ -254,10 +256,7 @@ fn fill(dir: &Path, decisions: u64) -> u64 {
     3 * decisions
 }
 
-fn tell(journal: &Journal, number: u64, dice: &mut Dice) -> Receipt {
-    // The end of an id is random; samples go by it.
-    let end = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2;
-    let id = Uuid::from_u128(0x0198_a000_0000_7000_8000_0000_0000_0000 | u128::from(end));
+fn tell(journal: &Journal, (id, number): (Uuid, u64), dice: &mut Dice) -> Receipt {
     let ms = i64::try_from(number).expect("it fits") * 2_592;
     let time = Timestamp::from_millisecond(1_792_800_000_000 + ms).expect("it is in range");
     drop(journal.append_opened(&Opened {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params_from_iter};
 
 use crate::error::IndexError;
 use crate::found::{Bar, Distribution, Facet, Latency, Quantiles, Scores, Timeline};
@@ -12,6 +11,7 @@ use crate::lists::time;
 use crate::packed;
 use crate::query::{Field, Query};
 use crate::sql::{Selected, column, tag};
+use crate::store::{Dialect, Sql, Stored};
 
 /// Steps of a distribution.
 const STEPS: usize = 100;
@@ -27,7 +27,7 @@ impl Index {
         fields: &[Field],
         limit: usize,
     ) -> Result<Vec<Facet>, IndexError> {
-        let selected = Selected::of(query, Timestamp::now());
+        let selected = self.selected(query);
         self.read(|sql| fields.iter().map(|field| facet(sql, &selected, *field, limit)).collect())
     }
 
@@ -37,7 +37,7 @@ impl Index {
     /// # Errors
     /// As [`Index::facets`].
     pub fn timeline(&self, query: &Query, bars: usize) -> Result<Timeline, IndexError> {
-        let selected = Selected::of(query, Timestamp::now());
+        let selected = self.selected(query);
         self.read(|sql| timeline(sql, &selected, bars))
     }
 
@@ -46,7 +46,7 @@ impl Index {
     /// # Errors
     /// As [`Index::facets`].
     pub fn scores(&self, query: &Query, limit: usize) -> Result<Scores, IndexError> {
-        let selected = Selected::of(query, Timestamp::now());
+        let selected = self.selected(query);
         self.read(|sql| scores(sql, &selected, limit))
     }
 
@@ -56,7 +56,7 @@ impl Index {
     /// # Errors
     /// As [`Index::facets`].
     pub fn latency(&self, query: &Query, limit: usize) -> Result<Option<Latency>, IndexError> {
-        let mut selected = Selected::of(query, Timestamp::now());
+        let mut selected = self.selected(query);
         selected.and("decisions.action IS NOT NULL AND decisions.total IS NOT NULL", []);
         let [total, guard, mut upstream] = self.read(|sql| times(sql, &selected, limit))?;
         upstream.retain(|ms| *ms > 0.0);
@@ -65,38 +65,31 @@ impl Index {
     }
 }
 
-fn facet(
-    sql: &Connection,
-    selected: &Selected,
-    field: Field,
-    limit: usize,
-) -> rusqlite::Result<Facet> {
-    let Selected { from, filter, values } = selected;
+fn facet(sql: &mut dyn Sql, selected: &Selected, field: Field, limit: usize) -> Stored<Facet> {
+    let Selected { from, filter, values, .. } = selected;
     let asked = limit + 1;
     let text = match (tag(field), column(field)) {
         (Some(kind), _) if filter == "TRUE" => format!(
             "SELECT name, count(*) AS n FROM tags WHERE kind = {kind} GROUP BY name ORDER BY n DESC, name LIMIT {asked}"
         ),
         (Some(kind), _) => format!(
-            "SELECT name, count(*) AS n FROM {from} CROSS JOIN tags ON tags.seq = decisions.seq AND tags.kind = {kind}
+            "SELECT name, count(*) AS n FROM {from} JOIN tags ON tags.seq = decisions.seq AND tags.kind = {kind}
              WHERE {filter} GROUP BY name ORDER BY n DESC, name LIMIT {asked}"
         ),
         // Grouped by the column itself, which has an index.
         (None, Some(column)) => format!(
             "SELECT CAST(value AS TEXT), n FROM (
                SELECT {column} AS value, count(*) AS n FROM {from} WHERE {filter} GROUP BY {column}
-             ) ORDER BY n DESC, 1 LIMIT {asked}"
+             ) AS counted ORDER BY n DESC, 1 LIMIT {asked}"
         ),
         (None, None) => format!(
-            "SELECT reviewer, count(DISTINCT decision) AS n FROM reviews WHERE stands AND verdict IS NOT NULL
+            "SELECT reviewer, count(DISTINCT decision) AS n FROM reviews WHERE stands = 1 AND verdict IS NOT NULL
              AND decision IN (SELECT id FROM {from} WHERE {filter}) GROUP BY 1 ORDER BY n DESC, 1 LIMIT {asked}"
         ),
     };
-    let mut statement = sql.prepare_cached(&text)?;
-    let rows = statement.query_map(params_from_iter(values), |row| {
-        Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
-    })?;
-    let mut values = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let rows = sql.rows(&text, values)?;
+    let mut values: Vec<(Option<String>, u64)> =
+        rows.into_iter().map(|mut row| (row.some_text(), row.count())).collect();
     let more = values.len() > limit;
     values.truncate(limit);
     Ok(Facet { field, values, more })
@@ -118,13 +111,11 @@ const WIDTHS: &[i64] = &[
     2_592_000_000,
 ];
 
-fn timeline(sql: &Connection, selected: &Selected, bars: usize) -> rusqlite::Result<Timeline> {
-    let Selected { from, filter, values } = selected;
+fn timeline(sql: &mut dyn Sql, selected: &Selected, bars: usize) -> Stored<Timeline> {
+    let Selected { from, filter, values, .. } = selected;
     let ends = format!("SELECT min(time), max(time) FROM {from} WHERE {filter}");
-    let ends: (Option<i64>, Option<i64>) = sql
-        .prepare_cached(&ends)?
-        .query_row(params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (Some(first), Some(last)) = ends else {
+    let ends = sql.row(&ends, values)?.map(|mut row| (row.some_int(), row.some_int()));
+    let Some((Some(first), Some(last))) = ends else {
         return Ok(Timeline { start: Timestamp::UNIX_EPOCH, width_ms: 1_000, bars: Vec::new() });
     };
     let most = i64::try_from(bars.max(1)).unwrap_or(i64::MAX);
@@ -134,42 +125,54 @@ fn timeline(sql: &Connection, selected: &Selected, bars: usize) -> rusqlite::Res
     let start = first.div_euclid(width);
     let count = usize::try_from(last.div_euclid(width) - start + 1).unwrap_or_default();
     let mut bars = vec![Bar::default(); count];
-    // Counted here: to group them SQLite would sort them all, which takes longer than to look at them all.
-    let text = format!(
-        "SELECT time / {width} - {start}, coalesce(action, outcome) FROM {from} WHERE {filter}"
-    );
-    let mut statement = sql.prepare_cached(&text)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    while let Some(row) = rows.next()? {
-        let (bar, name): (i64, _) = (row.get(0)?, row.get_ref(1)?.as_str().unwrap_or_default());
-        let bar = usize::try_from(bar).ok().and_then(|bar| bars.get_mut(bar));
-        let Some(Bar { counts }) = bar else { continue };
-        match counts.iter_mut().find(|(known, _)| known == name) {
-            Some((_, number)) => *number += 1,
-            None => counts.push((name.to_owned(), 1)),
+    for ((bar, name), number) in counted(sql, selected, width)? {
+        let bar = usize::try_from(bar - start).ok().and_then(|bar| bars.get_mut(bar));
+        if let Some(bar) = bar {
+            bar.counts.push((name, number));
         }
     }
-    bars.iter_mut().for_each(|bar| bar.counts.sort_unstable());
     Ok(Timeline { start: time(start * width), width_ms: width, bars })
 }
 
-fn scores(sql: &Connection, selected: &Selected, limit: usize) -> rusqlite::Result<Scores> {
-    let Selected { from, filter, values } = selected;
+/// How many decisions there are in each interval of so many milliseconds, by what was done.
+fn counted(
+    sql: &mut dyn Sql,
+    selected: &Selected,
+    width: i64,
+) -> Stored<BTreeMap<(i64, String), u64>> {
+    let Selected { from, filter, values, .. } = selected;
+    let each = format!(
+        "SELECT time / {width} AS bar, coalesce(action, outcome) AS name FROM {from} WHERE {filter}"
+    );
+    // To group them SQLite would sort them all, which takes longer than to look at them all.
+    let text = match sql.dialect() {
+        Dialect::Sqlite => each,
+        Dialect::Postgres => {
+            format!("SELECT bar, name, count(*) FROM ({each}) AS each_one GROUP BY bar, name")
+        }
+    };
+    let mut counts = BTreeMap::new();
+    sql.each(&text, values, &mut |mut row| {
+        let name = (row.int(), row.text());
+        let number = row.some_int().map_or(1, i64::cast_unsigned);
+        *counts.entry(name).or_default() += number;
+    })?;
+    Ok(counts)
+}
+
+fn scores(sql: &mut dyn Sql, selected: &Selected, limit: usize) -> Stored<Scores> {
+    let Selected { from, filter, values, .. } = selected;
     let text = format!(
         "SELECT scores FROM {from} WHERE {filter} ORDER BY decisions.seq DESC LIMIT {}",
         limit + 1
     );
-    let mut statement = sql.prepare_cached(&text)?;
-    let mut rows = statement.query(params_from_iter(values))?;
+    let mut rows = sql.rows(&text, values)?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let decisions = rows.len() as u64;
     let mut counts: BTreeMap<(u16, u16, bool), Vec<u64>> = BTreeMap::new();
-    let (mut decisions, mut more) = (0, false);
-    while let Some(row) = rows.next()? {
-        if decisions as usize == limit {
-            more = true;
-            break;
-        }
-        decisions += 1;
-        for score in packed::each_score(row.get_ref(0)?.as_blob().unwrap_or_default()) {
+    for mut row in rows {
+        for score in packed::each_score(&row.bytes()) {
             let key = (score.classifier, score.category, score.output);
             let steps = counts.entry(key).or_insert_with(|| vec![0; STEPS]);
             let step = usize::from(score.units) * STEPS / packed::UNITS as usize;
@@ -188,19 +191,15 @@ fn scores(sql: &Connection, selected: &Selected, limit: usize) -> rusqlite::Resu
 }
 
 /// Total, guard and upstream of each decision.
-fn times(sql: &Connection, selected: &Selected, limit: usize) -> rusqlite::Result<[Vec<f32>; 3]> {
-    let Selected { from, filter, values } = selected;
+fn times(sql: &mut dyn Sql, selected: &Selected, limit: usize) -> Stored<[Vec<f32>; 3]> {
+    let Selected { from, filter, values, .. } = selected;
     let text = format!(
         "SELECT decisions.total, decisions.guard, decisions.upstream FROM {from} WHERE {filter}
          ORDER BY decisions.seq DESC LIMIT {limit}"
     );
-    let mut statement = sql.prepare_cached(&text)?;
-    let mut rows = statement.query(params_from_iter(values))?;
     let mut times: [Vec<f32>; 3] = Default::default();
-    while let Some(row) = rows.next()? {
-        for (column, times) in times.iter_mut().enumerate() {
-            times.extend(row.get::<_, Option<f32>>(column)?);
-        }
+    for mut row in sql.rows(&text, values)? {
+        times.iter_mut().for_each(|times| times.extend(row.some_real()));
     }
     Ok(times)
 }
@@ -213,8 +212,8 @@ fn quantiles(mut times: Vec<f32>) -> Option<Quantiles> {
     Some(Quantiles { p50: at(50)?, p95: at(95)?, p99: at(99)?, max: times.last().copied()? })
 }
 
-fn names(sql: &Connection) -> rusqlite::Result<BTreeMap<u16, String>> {
-    let mut statement = sql.prepare_cached("SELECT id, name FROM names")?;
-    let names = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    names.collect()
+fn names(sql: &mut dyn Sql) -> Stored<BTreeMap<u16, String>> {
+    let names = sql.rows("SELECT id, name FROM names", &[])?;
+    let number = |id: i64| u16::try_from(id).unwrap_or_default();
+    Ok(names.into_iter().map(|mut row| (number(row.int()), row.text())).collect())
 }

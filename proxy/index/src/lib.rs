@@ -1,4 +1,4 @@
-//! Finding decisions: an index of the log in SQLite.
+//! Finding decisions: an index of the log in SQLite, or of the logs of many proxies in PostgreSQL.
 //!
 //! The segments of the log are the truth; this is a copy of what lists, searches and charts need, and may be deleted at
 //! any time: it is made anew by reading the log again. What people do (verdicts, looks at texts, saved views) is in the
@@ -12,6 +12,7 @@ mod error;
 mod figures;
 mod filter;
 mod follow;
+mod forget;
 mod found;
 mod index;
 mod intake;
@@ -23,6 +24,7 @@ mod resume;
 mod review;
 mod schema;
 mod sql;
+mod store;
 mod table;
 mod visible;
 
@@ -33,9 +35,10 @@ pub use found::{
     Act, Agreement, Bar, Detail, Distribution, Facet, Latency, Listed, Progress, Quantiles, Reveal,
     Review, Row, Scores, Timeline, Unsound, View,
 };
-pub use index::{FILE, Index};
+pub use index::{Address, FILE, Index, Place};
 pub use labelled::{judged, labelled_lines, verdict};
 pub use query::{Field, Moment, Order, Query, Term, Test};
 pub use review::{VIEW_REMOVED, VIEW_SAVED};
+pub use store::{NotAnAddress, StoreError};
 pub use table::{CSV_HEADER, csv_line, json_line};
 pub use visible::{visible, visible_json};

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use proxy_audit::{Action, Keep};
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params_from_iter};
 use uuid::Uuid;
 
 use crate::error::IndexError;
@@ -10,6 +9,7 @@ use crate::found::{Listed, Row, Unsound};
 use crate::index::Index;
 use crate::query::{Field, Query};
 use crate::sql::{Selected, tag};
+use crate::store::{self, Sql, Stored};
 
 /// The columns that [`row`] reads, in its order.
 pub(crate) const COLUMNS: &str = "seq, id, time, outcome, action, would, mode, category, score, status, reason, stream,
@@ -26,9 +26,9 @@ impl Index {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Listed, IndexError> {
-        let mut selected = Selected::of(query, Timestamp::now());
+        let mut selected = self.selected(query);
         if let Some(before) = before {
-            selected.and(&format!("{} < ?", walked(&selected)), [before.cast_signed().into()]);
+            selected.and(&format!("{} < ?", selected.walked), [before.into()]);
         }
         let mut rows = self.read(|sql| rows(sql, &selected, "DESC", limit + 1))?;
         let more = rows.len() > limit;
@@ -42,8 +42,8 @@ impl Index {
     /// # Errors
     /// As [`Index::page`].
     pub fn tail(&self, query: &Query, after: u64, limit: usize) -> Result<Vec<Row>, IndexError> {
-        let mut selected = Selected::of(query, Timestamp::now());
-        selected.and(&format!("{} > ?", walked(&selected)), [after.cast_signed().into()]);
+        let mut selected = self.selected(query);
+        selected.and(&format!("{} > ?", selected.walked), [after.into()]);
         self.read(|sql| rows(sql, &selected, "ASC", limit))
     }
 
@@ -52,14 +52,10 @@ impl Index {
     /// # Errors
     /// As [`Index::page`].
     pub fn count(&self, query: &Query) -> Result<u64, IndexError> {
-        let selected = Selected::of(query, Timestamp::now());
-        let Selected { from, filter, values } = &selected;
+        let selected = self.selected(query);
+        let Selected { from, filter, values, .. } = &selected;
         let text = format!("SELECT count(*) FROM {from} WHERE {filter}");
-        self.read(|sql| {
-            let count: i64 =
-                sql.prepare_cached(&text)?.query_row(params_from_iter(values), |row| row.get(0))?;
-            Ok(count.cast_unsigned())
-        })
+        self.read(|sql| Ok(sql.row(&text, values)?.map_or(0, |mut row| row.count())))
     }
 
     /// The ids of the decisions that `query` means, newest first, at most `limit`: what a bulk action is about.
@@ -67,28 +63,26 @@ impl Index {
     /// # Errors
     /// As [`Index::page`].
     pub fn ids(&self, query: &Query, limit: usize) -> Result<Vec<Uuid>, IndexError> {
-        let selected = Selected::of(query, Timestamp::now());
-        let walked = walked(&selected);
-        let Selected { from, filter, values } = &selected;
+        let selected = self.selected(query);
+        let Selected { from, walked, filter, values, .. } = &selected;
         let text =
             format!("SELECT id FROM {from} WHERE {filter} ORDER BY {walked} DESC LIMIT {limit}");
         self.read(|sql| {
-            let mut statement = sql.prepare_cached(&text)?;
-            let ids = statement
-                .query_map(params_from_iter(values), |row| Ok(Uuid::from_bytes(row.get(0)?)))?;
-            ids.collect()
+            let ids = sql.rows(&text, values)?;
+            Ok(ids.into_iter().map(|mut row| row.id()).collect())
         })
     }
 
-    /// The number of the last record that was taken in; 0 if there is none.
+    /// Where a list that is to be followed begins: the number of the last record that was taken in, or, of an index of
+    /// many logs, of the last decision; 0 if there is none.
     ///
     /// # Errors
     /// As [`Index::page`].
     pub fn position(&self) -> Result<u64, IndexError> {
+        let dialect = self.dialect();
         self.read(|sql| {
-            let seq: Option<i64> =
-                sql.query_row("SELECT max(seq) FROM position", [], |row| row.get(0))?;
-            Ok(seq.unwrap_or_default().cast_unsigned())
+            let row = sql.row(dialect.last(), &[])?;
+            Ok(row.map_or(0, |mut row| row.count()))
         })
     }
 }
@@ -99,91 +93,77 @@ impl Index {
     /// # Errors
     /// As [`Index::page`].
     pub fn unsound(&self) -> Result<Option<Unsound>, IndexError> {
+        let name = self.name()?;
         self.read(|sql| {
-            let text = "SELECT segment, offset, (SELECT count(*) FROM unsound) FROM unsound
-                ORDER BY segment, offset LIMIT 1";
-            let first = sql.prepare_cached(text)?.query_row([], |row| {
-                let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
-                Ok(Unsound { segment: row.get(0)?, offset: number(1)?, lines: number(2)? })
-            });
-            first.optional()
+            let of = "FROM unsound WHERE log = (SELECT id FROM logs WHERE name = ?)";
+            let text = format!("SELECT segment, start {of} ORDER BY segment, start LIMIT 1");
+            let Some(mut first) = sql.row(&text, &[name.as_str().into()])? else { return Ok(None) };
+            let (segment, offset) = (first.text(), first.count());
+            let all = sql.row(&format!("SELECT count(*) {of}"), &[name.as_str().into()])?;
+            Ok(Some(Unsound { lines: all.map_or(1, |mut row| row.count()), segment, offset }))
         })
     }
 }
 
-/// The column by which a list is walked.
-fn walked(selected: &Selected) -> &'static str {
-    if selected.from == "decisions" { "decisions.seq" } else { "texts.rowid" }
-}
-
-fn rows(
-    sql: &Connection,
-    selected: &Selected,
-    order: &str,
-    limit: usize,
-) -> rusqlite::Result<Vec<Row>> {
-    let walked = walked(selected);
-    let Selected { from, filter, values } = selected;
-    // First which rows, for which an index is often enough: sorting whole rows is slow.
+fn rows(sql: &mut dyn Sql, selected: &Selected, order: &str, limit: usize) -> Stored<Vec<Row>> {
+    let Selected { from, walked, filter, values, .. } = selected;
+    // First which rows, for which an index is often enough; sorting whole rows is slow.
     let text = format!(
         "SELECT {COLUMNS} FROM decisions WHERE seq IN (
            SELECT decisions.seq FROM {from} WHERE {filter} ORDER BY {walked} {order} LIMIT {limit}
          ) ORDER BY seq {order}"
     );
-    let mut statement = sql.prepare_cached(&text)?;
-    let rows = statement.query_map(params_from_iter(values), row)?;
-    let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut rows: Vec<Row> = sql.rows(&text, values)?.into_iter().map(row).collect();
     for row in &mut rows {
         row.hazards = hazards(sql, row.seq)?;
     }
     Ok(rows)
 }
 
-pub(crate) fn hazards(sql: &Connection, seq: u64) -> rusqlite::Result<Vec<String>> {
-    let mut statement =
-        sql.prepare_cached("SELECT name FROM tags WHERE seq = ? AND kind = ? ORDER BY name")?;
+pub(crate) fn hazards(sql: &mut dyn Sql, seq: u64) -> Stored<Vec<String>> {
+    let text = "SELECT name FROM tags WHERE seq = ? AND kind = ? ORDER BY name";
     let kind = tag(Field::Hazard).unwrap_or_default();
-    let names = statement.query_map([seq.cast_signed(), kind], |row| row.get(0))?;
-    names.collect()
+    let names = sql.rows(text, &[seq.into(), kind.into()])?;
+    Ok(names.into_iter().map(|mut row| row.text()).collect())
 }
 
 /// Reads the [`COLUMNS`]. The hazards are not among them.
-pub(crate) fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+pub(crate) fn row(mut row: store::Row) -> Row {
     let action = |word: Option<String>| {
         Action::ALL.iter().copied().find(|action| Some(action.as_str()) == word.as_deref())
     };
     let keep = |word: Option<String>| {
         Keep::ALL.iter().copied().find(|keep| Some(keep.as_str()) == word.as_deref())
     };
-    Ok(Row {
-        seq: row.get::<_, i64>(0)?.cast_unsigned(),
-        id: Uuid::from_bytes(row.get(1)?),
-        time: time(row.get(2)?),
-        outcome: row.get(3)?,
-        action: action(row.get(4)?),
-        would: action(row.get(5)?),
-        mode: row.get(6)?,
+    Row {
+        seq: row.count(),
+        id: row.id(),
+        time: time(row.int()),
+        outcome: row.text(),
+        action: action(row.some_text()),
+        would: action(row.some_text()),
+        mode: row.some_text(),
         hazards: Vec::new(),
-        category: row.get(7)?,
-        score: row.get(8)?,
-        status: row.get(9)?,
-        reason: row.get(10)?,
-        stream: row.get(11)?,
-        method: row.get(12)?,
-        route: row.get(13)?,
-        model: row.get(14)?,
-        policy: row.get(15)?,
-        profile: row.get(16)?,
-        key: row.get(17)?,
-        key_name: row.get(18)?,
-        instance: row.get(19)?,
-        trace: row.get(20)?,
-        total_ms: row.get(21)?,
-        guard_ms: row.get(22)?,
-        upstream_ms: row.get(23)?,
-        keep: keep(row.get(24)?),
-        review: row.get(25)?,
-    })
+        category: row.some_text(),
+        score: row.some_real(),
+        status: row.some_int().and_then(|status| u16::try_from(status).ok()),
+        reason: row.some_text(),
+        stream: row.flag(),
+        method: row.some_text(),
+        route: row.some_text(),
+        model: row.some_text(),
+        policy: row.some_text(),
+        profile: row.some_text(),
+        key: row.some_text(),
+        key_name: row.some_text(),
+        instance: row.some_text(),
+        trace: row.some_text(),
+        total_ms: row.some_real(),
+        guard_ms: row.some_real(),
+        upstream_ms: row.some_real(),
+        keep: keep(row.some_text()),
+        review: row.some_text(),
+    }
 }
 
 /// A time as the index holds it.

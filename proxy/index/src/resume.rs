@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use proxy_audit::{Digest, Place};
-use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
+use crate::store::{Sql, Stored, Table, Value};
+
 /// What is known of a request that has not ended.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Pending {
     pub(crate) route: Option<String>,
     pub(crate) method: Option<String>,
@@ -26,86 +27,90 @@ pub(crate) struct Position {
     pub(crate) next: Place,
     /// Where the last one stands.
     pub(crate) last: Place,
-    pub(crate) seq: u64,
+    pub(crate) record: u64,
     pub(crate) hash: Digest,
 }
 
-pub(crate) fn kept_position(sql: &Transaction<'_>) -> rusqlite::Result<Option<Position>> {
-    let columns = "SELECT segment, offset, last_segment, last_offset, seq, hash FROM position";
-    let kept = sql
-        .query_row(columns, [], |row| {
-            let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
-            let next = Place { segment: number(0)?, offset: number(1)? };
-            let last = Place { segment: number(2)?, offset: number(3)? };
-            let hash: String = row.get(5)?;
-            Ok(hash.parse().ok().map(|hash| (next, last, number(4), hash)))
-        })
-        .optional()?
-        .flatten();
-    let Some((next, last, seq, hash)) = kept else { return Ok(None) };
-    Ok(Some(Position { next, last, seq: seq?, hash }))
+const OPENED: Table = Table { into: "opened", row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" };
+
+/// The number of the log of this name among those in the index.
+pub(crate) fn log(sql: &mut dyn Sql, name: &str) -> Stored<i64> {
+    let known = "SELECT id FROM logs WHERE name = ?";
+    if let Some(mut row) = sql.row(known, &[name.into()])? {
+        return Ok(row.int());
+    }
+    sql.run("INSERT INTO logs(name) VALUES (?)", &[name.into()])?;
+    Ok(sql.row(known, &[name.into()])?.map_or(0, |mut row| row.int()))
 }
 
-pub(crate) fn keep_position(
-    sql: &Transaction<'_>,
-    position: Option<Position>,
-) -> rusqlite::Result<()> {
-    let Some(Position { next, last, seq, hash }) = position else { return Ok(()) };
-    sql.execute("DELETE FROM position", [])?;
-    sql.execute(
-        "INSERT INTO position VALUES (?, ?, ?, ?, ?, ?)",
-        params![
-            next.segment.cast_signed(),
-            next.offset.cast_signed(),
-            last.segment.cast_signed(),
-            last.offset.cast_signed(),
-            seq.cast_signed(),
-            hash.to_string()
+pub(crate) fn kept_position(sql: &mut dyn Sql, log: i64) -> Stored<Option<Position>> {
+    let text =
+        "SELECT segment, start, last_segment, last_start, record, hash FROM position WHERE log = ?";
+    let Some(mut row) = sql.row(text, &[log.into()])? else { return Ok(None) };
+    let mut place = || Place { segment: row.count(), offset: row.count() };
+    let (next, last) = (place(), place());
+    let (record, hash) = (row.count(), row.text().parse().ok());
+    Ok(hash.map(|hash| Position { next, last, record, hash }))
+}
+
+pub(crate) fn keep_position(sql: &mut dyn Sql, log: i64, position: Position) -> Stored<()> {
+    let Position { next, last, record, hash } = position;
+    sql.run("DELETE FROM position WHERE log = ?", &[log.into()])?;
+    sql.run(
+        "INSERT INTO position VALUES (?, ?, ?, ?, ?, ?, ?)",
+        &[
+            log.into(),
+            next.segment.into(),
+            next.offset.into(),
+            last.segment.into(),
+            last.offset.into(),
+            record.into(),
+            hash.to_string().into(),
         ],
     )?;
     Ok(())
 }
 
-pub(crate) fn pending(sql: &Transaction<'_>) -> rusqlite::Result<HashMap<Uuid, Pending>> {
-    let mut statement = sql.prepare_cached(
-        "SELECT id, route, method, instance, key, trace, places, keep, text FROM opened",
-    )?;
-    let rows = statement.query_map([], |row| {
+pub(crate) fn pending(sql: &mut dyn Sql, log: i64) -> Stored<HashMap<Uuid, Pending>> {
+    let text = "SELECT id, route, method, instance, caller, trace, places, keep, text FROM opened WHERE log = ?";
+    let rows = sql.rows(text, &[log.into()])?;
+    let each = rows.into_iter().map(|mut row| {
+        let id = row.id();
         let pending = Pending {
-            route: row.get(1)?,
-            method: row.get(2)?,
-            instance: row.get(3)?,
-            key: row.get(4)?,
-            trace: row.get(5)?,
-            places: row.get(6)?,
-            keep: row.get(7)?,
-            text: row.get(8)?,
+            route: row.some_text(),
+            method: row.some_text(),
+            instance: row.some_text(),
+            key: row.some_text(),
+            trace: row.some_text(),
+            places: row.bytes(),
+            keep: row.some_text(),
+            text: row.some_text(),
         };
-        Ok((Uuid::from_bytes(row.get(0)?), pending))
-    })?;
-    rows.collect()
+        (id, pending)
+    });
+    Ok(each.collect())
 }
 
 pub(crate) fn keep_pending(
-    sql: &Transaction<'_>,
-    open: &HashMap<Uuid, Pending>,
-) -> rusqlite::Result<()> {
-    sql.execute("DELETE FROM opened", [])?;
-    let mut statement =
-        sql.prepare_cached("INSERT INTO opened VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    for (id, pending) in open {
+    sql: &mut dyn Sql,
+    log: i64,
+    open: HashMap<Uuid, Pending>,
+) -> Stored<()> {
+    sql.run("DELETE FROM opened WHERE log = ?", &[log.into()])?;
+    let rows = open.into_iter().map(|(id, pending)| {
         let Pending { route, method, instance, key, trace, places, keep, text } = pending;
-        statement.execute(params![
-            id.as_bytes(),
-            route,
-            method,
-            instance,
-            key,
-            trace,
-            places,
-            keep,
-            text
-        ])?;
-    }
-    Ok(())
+        vec![
+            log.into(),
+            id.into(),
+            route.into(),
+            method.into(),
+            instance.into(),
+            key.into(),
+            trace.into(),
+            places.into(),
+            keep.into(),
+            text.into(),
+        ]
+    });
+    sql.add(OPENED, &rows.collect::<Vec<Vec<Value>>>())
 }

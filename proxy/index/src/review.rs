@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 use proxy_audit::{Acted, Assessment, Reviewed};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params, params_from_iter};
 use uuid::Uuid;
 
 use crate::error::IndexError;
@@ -11,6 +10,7 @@ use crate::index::Index;
 use crate::lists::{self, COLUMNS, time};
 use crate::query::Query;
 use crate::sql::Selected;
+use crate::store::{Sql, Stored, Value};
 
 /// The act by which a filter is given a name: `about` says `name` and `filter`.
 pub const VIEW_SAVED: &str = "view_saved";
@@ -35,11 +35,9 @@ impl Index {
     /// As [`Index::reviews`].
     pub fn decisions_of(&self, act: Uuid) -> Result<Vec<Uuid>, IndexError> {
         self.read(|sql| {
-            let mut statement =
-                sql.prepare_cached("SELECT decision FROM reviews WHERE act = ? ORDER BY entry")?;
-            let ids =
-                statement.query_map([act.as_bytes()], |row| Ok(Uuid::from_bytes(row.get(0)?)))?;
-            ids.collect()
+            let text = "SELECT decision FROM reviews WHERE act = ? ORDER BY entry";
+            let ids = sql.rows(text, &[act.into()])?;
+            Ok(ids.into_iter().map(|mut row| row.id()).collect())
         })
     }
 
@@ -55,14 +53,11 @@ impl Index {
         reviewer: &str,
         lease: SignedDuration,
     ) -> Result<Option<Row>, IndexError> {
-        let now = Timestamp::now();
-        let selected = Selected::of(query, now);
-        let until = now
-            .as_millisecond()
-            .saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-        let mut writer = self.writer();
-        let assigned = assign(&mut writer, selected, reviewer, (now.as_millisecond(), until));
-        assigned.map_err(|error| self.unusable(error))
+        let selected = self.selected(query);
+        let now = Timestamp::now().as_millisecond();
+        let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+        // In one transaction, so that no two reviewers are given the same.
+        self.write(|sql| sql.at_once(|sql| assign(sql, selected, reviewer, (now, until))))
     }
 
     /// Takes the decision `id` on `reviewer`'s desk for `lease`, as if it had been assigned. False: somebody else has it.
@@ -77,12 +72,11 @@ impl Index {
     ) -> Result<bool, IndexError> {
         let now = Timestamp::now().as_millisecond();
         let until = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-        let taken = self.writer().execute(
-            "INSERT INTO desks VALUES (?1, ?2, ?3) ON CONFLICT (decision) DO UPDATE SET reviewer = ?2, until = ?3
-             WHERE reviewer = ?2 OR until <= ?4",
-            params![id.as_bytes(), reviewer, until, now],
-        );
-        taken.map(|count| count > 0).map_err(|error| self.unusable(error))
+        let text = "INSERT INTO desks VALUES (?, ?, ?) ON CONFLICT (decision) DO UPDATE
+            SET reviewer = excluded.reviewer, until = excluded.until
+            WHERE desks.reviewer = excluded.reviewer OR desks.until <= ?";
+        let values = [id.into(), reviewer.into(), until.into(), now.into()];
+        self.write(|sql| Ok(sql.run(text, &values)? > 0))
     }
 
     /// Gives back everything that `reviewer` has on the desk.
@@ -90,8 +84,8 @@ impl Index {
     /// # Errors
     /// As [`Index::reviews`].
     pub fn clear_desk(&self, reviewer: &str) -> Result<(), IndexError> {
-        let cleared = self.writer().execute("DELETE FROM desks WHERE reviewer = ?", [reviewer]);
-        cleared.map(drop).map_err(|error| self.unusable(error))
+        let text = "DELETE FROM desks WHERE reviewer = ?";
+        self.write(|sql| sql.run(text, &[reviewer.into()]).map(drop))
     }
 
     /// Who has the decision `id` on the desk, and until when.
@@ -101,11 +95,9 @@ impl Index {
     pub fn on_desk(&self, id: Uuid) -> Result<Option<(String, Timestamp)>, IndexError> {
         let now = Timestamp::now().as_millisecond();
         self.read(|sql| {
-            sql.prepare_cached(
-                "SELECT reviewer, until FROM desks WHERE decision = ? AND until > ?",
-            )?
-            .query_row(params![id.as_bytes(), now], |row| Ok((row.get(0)?, time(row.get(1)?))))
-            .optional()
+            let text = "SELECT reviewer, until FROM desks WHERE decision = ? AND until > ?";
+            let found = sql.row(text, &[id.into(), now.into()])?;
+            Ok(found.map(|mut row| (row.text(), time(row.int()))))
         })
     }
 
@@ -116,11 +108,9 @@ impl Index {
     pub fn said_since(&self, reviewer: &str, since: Timestamp) -> Result<u64, IndexError> {
         self.read(|sql| {
             let text = "SELECT count(DISTINCT decision) FROM reviews
-                WHERE reviewer = ? AND time >= ? AND stands AND verdict IS NOT NULL";
-            let count: i64 = sql
-                .prepare_cached(text)?
-                .query_row(params![reviewer, since.as_millisecond()], |row| row.get(0))?;
-            Ok(count.cast_unsigned())
+                WHERE reviewer = ? AND time >= ? AND stands = 1 AND verdict IS NOT NULL";
+            let count = sql.row(text, &[reviewer.into(), since.as_millisecond().into()])?;
+            Ok(count.map_or(0, |mut row| row.count()))
         })
     }
 
@@ -129,7 +119,7 @@ impl Index {
     /// # Errors
     /// As [`Index::reviews`].
     pub fn agreement(&self, query: &Query) -> Result<Agreement, IndexError> {
-        let selected = Selected::of(query, Timestamp::now());
+        let selected = self.selected(query);
         let pairs = self.read(|sql| pairs(sql, &selected))?;
         Ok(agreement(&pairs))
     }
@@ -140,13 +130,12 @@ impl Index {
     /// As [`Index::reviews`].
     pub fn views(&self) -> Result<Vec<View>, IndexError> {
         self.read(|sql| {
-            let mut statement =
-                sql.prepare_cached("SELECT name, filter, reviewer, time FROM views ORDER BY name")?;
-            let views = statement.query_map([], |row| {
-                let (name, filter, by) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(View { name, filter, by, time: time(row.get(3)?) })
-            })?;
-            views.collect()
+            let text = "SELECT name, filter, reviewer, time FROM views ORDER BY name";
+            let views = sql.rows(text, &[])?.into_iter().map(|mut row| {
+                let (name, filter, by) = (row.text(), row.text(), row.text());
+                View { name, filter, by, time: time(row.int()) }
+            });
+            Ok(views.collect())
         })
     }
 
@@ -156,45 +145,59 @@ impl Index {
     /// As [`Index::reviews`].
     pub fn acts(&self, limit: usize) -> Result<Vec<Act>, IndexError> {
         self.read(|sql| {
-            let text = "SELECT seq, time, reviewer, act, about FROM acts ORDER BY seq DESC LIMIT ?";
-            let mut statement = sql.prepare_cached(text)?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let acts = statement.query_map([limit], |row| {
-                let about: String = row.get(4)?;
+            let text = format!(
+                "SELECT record, time, reviewer, act, about FROM acts ORDER BY time DESC, record DESC LIMIT {limit}"
+            );
+            let acts = sql.rows(&text, &[])?.into_iter().map(|mut row| {
+                let (seq, time) = (row.count(), time(row.int()));
+                let (by, act, about) = (row.text(), row.text(), row.text());
                 let pairs = about.split('\u{1e}').filter_map(|pair| pair.split_once('\u{1f}'));
                 let about = pairs.map(|(name, value)| (name.into(), value.into())).collect();
-                let seq = row.get::<_, i64>(0)?.cast_unsigned();
-                Ok(Act { seq, time: time(row.get(1)?), by: row.get(2)?, act: row.get(3)?, about })
-            })?;
-            acts.collect()
+                Act { seq, time, by, act, about }
+            });
+            Ok(acts.collect())
         })
     }
 }
 
-/// Takes in what somebody said; what they said before does not stand any more, unless this takes back what came between.
-pub(crate) fn take_in(sql: &Connection, seq: u64, reviewed: &Reviewed) -> rusqlite::Result<()> {
-    let mut before = sql.prepare_cached(
-        "UPDATE reviews SET stands = 0 WHERE decision = ? AND reviewer = ? AND stands",
-    )?;
-    let mut insert = sql.prepare_cached(
-        "INSERT INTO reviews(seq, decision, act, time, reviewer, verdict, category, comment, undoes, stands)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-    )?;
+/// Takes in what somebody said; what they said before does not stand any more. What comes before what is said by the
+/// order of the log, and by time between logs, which are taken in when it suits them.
+pub(crate) fn take_in(
+    sql: &mut dyn Sql,
+    (log, record): (i64, u64),
+    reviewed: &Reviewed,
+) -> Stored<()> {
+    let by: &str = &reviewed.by;
     for decision in &reviewed.decisions {
-        before.execute(params![decision.as_bytes(), reviewed.by])?;
-        insert.execute(params![
-            seq.cast_signed(),
-            decision.as_bytes(),
-            reviewed.act.as_bytes(),
-            reviewed.time.as_millisecond(),
-            reviewed.by,
-            reviewed.verdict.map(Assessment::as_str),
-            reviewed.category,
-            reviewed.comment,
-            reviewed.undoes.as_ref().map(Uuid::as_bytes),
-        ])?;
+        let time = reviewed.time.as_millisecond();
+        sql.run(
+            "UPDATE reviews SET stands = 0 WHERE decision = ? AND reviewer = ? AND stands = 1 AND (log = ? OR time <= ?)",
+            &[(*decision).into(), by.into(), log.into(), time.into()],
+        )?;
+        let later = sql.row(
+            "SELECT count(*) FROM reviews WHERE decision = ? AND reviewer = ? AND stands = 1",
+            &[(*decision).into(), by.into()],
+        )?;
+        let stands = later.is_none_or(|mut row| row.count() == 0);
+        sql.run(
+            "INSERT INTO reviews(log, record, decision, act, time, reviewer, verdict, category, comment, undoes, stands)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            &[
+                log.into(),
+                record.into(),
+                (*decision).into(),
+                reviewed.act.into(),
+                time.into(),
+                by.into(),
+                reviewed.verdict.map(Assessment::as_str).into(),
+                reviewed.category.as_deref().into(),
+                reviewed.comment.as_str().into(),
+                reviewed.undoes.into(),
+                stands.into(),
+            ],
+        )?;
         if reviewed.undoes.is_some() && reviewed.verdict.is_none() {
-            restore(sql, *decision, &reviewed.by)?;
+            restore(sql, *decision, by)?;
         }
         sum_up(sql, *decision)?;
     }
@@ -202,146 +205,121 @@ pub(crate) fn take_in(sql: &Connection, seq: u64, reviewed: &Reviewed) -> rusqli
 }
 
 /// Lets a reviewer's last verdict stand again that nothing takes back, where there is one.
-fn restore(sql: &Connection, decision: Uuid, reviewer: &str) -> rusqlite::Result<()> {
-    let mut said = sql.prepare_cached(
-        "SELECT entry, act, undoes, verdict IS NOT NULL FROM reviews WHERE decision = ? AND reviewer = ? ORDER BY entry DESC",
-    )?;
-    let mut said = said.query(params![decision.as_bytes(), reviewer])?;
+fn restore(sql: &mut dyn Sql, decision: Uuid, reviewer: &str) -> Stored<()> {
+    let text = "SELECT entry, act, undoes, verdict FROM reviews WHERE decision = ? AND reviewer = ? ORDER BY entry DESC";
     // From the last on: what takes something back may be taken back itself, by what comes later.
-    let mut undone: Vec<[u8; 16]> = Vec::new();
-    while let Some(row) = said.next()? {
-        let (entry, act): (i64, [u8; 16]) = (row.get(0)?, row.get(1)?);
+    let mut undone: Vec<Uuid> = Vec::new();
+    for mut said in sql.rows(text, &[decision.into(), reviewer.into()])? {
+        let (entry, act) = (said.int(), said.id());
         if undone.contains(&act) {
             continue;
         }
-        undone.extend(row.get::<_, Option<[u8; 16]>>(2)?);
-        if row.get(3)? {
-            return sql
-                .prepare_cached(
-                    "UPDATE reviews SET stands = (entry = ?3) WHERE decision = ?1 AND reviewer = ?2",
-                )?
-                .execute(params![decision.as_bytes(), reviewer, entry])
-                .map(drop);
+        undone.extend(said.some_id());
+        if said.some_text().is_some() {
+            let text = "UPDATE reviews SET stands = 0 WHERE decision = ? AND reviewer = ?";
+            sql.run(text, &[decision.into(), reviewer.into()])?;
+            sql.run("UPDATE reviews SET stands = 1 WHERE entry = ?", &[entry.into()])?;
+            return Ok(());
         }
     }
     Ok(())
 }
 
 /// Writes what a decision's reviewers say together into its row.
-fn sum_up(sql: &Connection, decision: Uuid) -> rusqlite::Result<()> {
-    let mut said = sql.prepare_cached(
-        "SELECT DISTINCT verdict FROM reviews WHERE decision = ? AND stands AND verdict IS NOT NULL",
-    )?;
-    let verdicts = said.query_map([decision.as_bytes()], |row| row.get(0))?;
-    let verdicts: Vec<String> = verdicts.collect::<rusqlite::Result<_>>()?;
+pub(crate) fn sum_up(sql: &mut dyn Sql, decision: Uuid) -> Stored<()> {
+    let said = "SELECT DISTINCT verdict FROM reviews WHERE decision = ? AND stands = 1 AND verdict IS NOT NULL";
+    let verdicts = sql.rows(said, &[decision.into()])?;
+    let verdicts: Vec<String> = verdicts.into_iter().map(|mut row| row.text()).collect();
     let review = match verdicts.as_slice() {
         [] => None,
         [one] => Some(one.as_str()),
         _ => Some(DISPUTED),
     };
-    sql.prepare_cached("UPDATE decisions SET review = ? WHERE id = ?")?
-        .execute(params![review, decision.as_bytes()])?;
-    Ok(())
+    let text = "UPDATE decisions SET review = ? WHERE id = ?";
+    sql.run(text, &[review.into(), decision.into()]).map(drop)
 }
 
 /// Takes in what an act says about named filters, if it does.
-pub(crate) fn view(sql: &Connection, acted: &Acted) -> rusqlite::Result<()> {
-    let about = |name: &str| acted.about.get(name).map(AsRef::as_ref).unwrap_or_default();
+pub(crate) fn view(sql: &mut dyn Sql, log: i64, acted: &Acted) -> Stored<()> {
+    let about = |name: &str| Value::from(acted.about.get(name).map_or("", AsRef::as_ref));
+    let remove = "DELETE FROM views WHERE name = ?";
     match acted.act.as_ref() {
-        VIEW_SAVED => sql.execute(
-            "INSERT OR REPLACE INTO views VALUES (?, ?, ?, ?)",
-            params![about("name"), about("filter"), acted.by, acted.time.as_millisecond()],
-        ),
-        VIEW_REMOVED => sql.execute("DELETE FROM views WHERE name = ?", [about("name")]),
-        _ => Ok(0),
+        VIEW_SAVED => {
+            sql.run(remove, &[about("name")])?;
+            let (by, time) = (acted.by.as_ref(), acted.time.as_millisecond());
+            let values = [about("name"), about("filter"), by.into(), time.into(), log.into()];
+            sql.run("INSERT INTO views VALUES (?, ?, ?, ?, ?)", &values).map(drop)
+        }
+        VIEW_REMOVED => sql.run(remove, &[about("name")]).map(drop),
+        _ => Ok(()),
     }
-    .map(drop)
 }
 
-pub(crate) fn history(sql: &Connection, id: Uuid) -> rusqlite::Result<Vec<Review>> {
-    let mut statement = sql.prepare_cached(
-        "SELECT seq, act, time, reviewer, verdict, category, comment, undoes, stands
-         FROM reviews WHERE decision = ? ORDER BY entry",
-    )?;
-    let reviews = statement.query_map([id.as_bytes()], |row| {
-        let verdict: Option<String> = row.get(4)?;
-        let undoes: Option<[u8; 16]> = row.get(7)?;
-        Ok(Review {
-            seq: row.get::<_, i64>(0)?.cast_unsigned(),
-            act: Uuid::from_bytes(row.get(1)?),
-            time: time(row.get(2)?),
-            by: row.get(3)?,
-            verdict: verdict.as_deref().and_then(assessment),
-            category: row.get(5)?,
-            comment: row.get(6)?,
-            undoes: undoes.map(Uuid::from_bytes),
-            stands: row.get(8)?,
-        })
-    })?;
-    reviews.collect()
+pub(crate) fn history(sql: &mut dyn Sql, id: Uuid) -> Stored<Vec<Review>> {
+    let text = "SELECT record, act, time, reviewer, verdict, category, comment, undoes, stands
+         FROM reviews WHERE decision = ? ORDER BY entry";
+    let reviews = sql.rows(text, &[id.into()])?.into_iter().map(|mut row| Review {
+        seq: row.count(),
+        act: row.id(),
+        time: time(row.int()),
+        by: row.text(),
+        verdict: row.some_text().as_deref().and_then(assessment),
+        category: row.some_text(),
+        comment: row.text(),
+        undoes: row.some_id(),
+        stands: row.flag(),
+    });
+    Ok(reviews.collect())
 }
 
 fn assessment(word: &str) -> Option<Assessment> {
     Assessment::ALL.iter().copied().find(|known| known.as_str() == word)
 }
 
-pub(crate) fn reveals(sql: &Connection, id: Uuid) -> rusqlite::Result<Vec<Reveal>> {
-    let mut statement = sql.prepare_cached(
-        "SELECT time, reviewer, at, why FROM reveals WHERE decision = ? ORDER BY seq",
-    )?;
-    let reveals = statement.query_map([id.as_bytes()], |row| {
-        let at: String = row.get(2)?;
+pub(crate) fn reveals(sql: &mut dyn Sql, id: Uuid) -> Stored<Vec<Reveal>> {
+    let text =
+        "SELECT time, reviewer, at, why FROM reveals WHERE decision = ? ORDER BY time, record";
+    let reveals = sql.rows(text, &[id.into()])?.into_iter().map(|mut row| {
+        let (time, by, at) = (time(row.int()), row.text(), row.text());
         let at = at.split('\n').filter(|at| !at.is_empty()).map(str::to_owned).collect();
-        Ok(Reveal { time: time(row.get(0)?), by: row.get(1)?, at, why: row.get(3)? })
-    })?;
-    reveals.collect()
+        Reveal { time, by, at, why: row.text() }
+    });
+    Ok(reveals.collect())
 }
 
-/// One transaction, so that no two reviewers are given the same.
 fn assign(
-    writer: &mut Connection,
+    sql: &mut dyn Sql,
     mut selected: Selected,
     reviewer: &str,
     (now, until): (i64, i64),
-) -> rusqlite::Result<Option<Row>> {
-    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+) -> Stored<Option<Row>> {
     selected.and("decisions.id NOT IN (SELECT decision FROM desks WHERE until > ?)", [now.into()]);
     selected.and(
-        "decisions.id NOT IN (SELECT decision FROM reviews WHERE stands AND verdict IS NOT NULL AND reviewer = ?)",
-        [reviewer.to_owned().into()],
+        "decisions.id NOT IN (SELECT decision FROM reviews WHERE stands = 1 AND verdict IS NOT NULL AND reviewer = ?)",
+        [reviewer.into()],
     );
-    let Selected { from, filter, values } = &selected;
+    let Selected { from, filter, values, .. } = &selected;
     let text =
         format!("SELECT {COLUMNS} FROM {from} WHERE {filter} ORDER BY decisions.seq LIMIT 1");
-    let found = transaction
-        .prepare_cached(&text)?
-        .query_row(params_from_iter(values), lists::row)
-        .optional()?;
-    transaction
-        .execute("DELETE FROM desks WHERE reviewer = ? OR until <= ?", params![reviewer, now])?;
-    if let Some(row) = &found {
-        transaction.execute(
-            "INSERT INTO desks VALUES (?, ?, ?)",
-            params![row.id.as_bytes(), reviewer, until],
-        )?;
-    }
-    let hazards = found.as_ref().map(|row| lists::hazards(&transaction, row.seq)).transpose()?;
-    transaction.commit()?;
-    Ok(found.map(|row| Row { hazards: hazards.unwrap_or_default(), ..row }))
+    let found = sql.row(&text, values)?.map(lists::row);
+    let gone = "DELETE FROM desks WHERE reviewer = ? OR until <= ?";
+    sql.run(gone, &[reviewer.into(), now.into()])?;
+    let Some(row) = found else { return Ok(None) };
+    let values = [row.id.into(), reviewer.into(), until.into()];
+    sql.run("INSERT INTO desks VALUES (?, ?, ?)", &values)?;
+    let hazards = lists::hazards(sql, row.seq)?;
+    Ok(Some(Row { hazards, ..row }))
 }
 
 /// What the first two reviewers of each decision say.
-fn pairs(sql: &Connection, selected: &Selected) -> rusqlite::Result<Vec<(String, String)>> {
-    let Selected { from, filter, values } = selected;
+fn pairs(sql: &mut dyn Sql, selected: &Selected) -> Stored<Vec<(String, String)>> {
+    let Selected { from, filter, values, .. } = selected;
     let text = format!(
-        "SELECT decision, verdict FROM reviews WHERE stands AND verdict IS NOT NULL
+        "SELECT decision, verdict FROM reviews WHERE stands = 1 AND verdict IS NOT NULL
          AND decision IN (SELECT id FROM {from} WHERE {filter}) ORDER BY decision, entry"
     );
-    let mut statement = sql.prepare_cached(&text)?;
-    let said = statement.query_map(params_from_iter(values), |row| {
-        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
-    })?;
-    let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
+    let said = sql.rows(&text, values)?.into_iter().map(|mut row| (row.id(), row.text()));
+    let said: Vec<(Uuid, String)> = said.collect();
     let together = said.chunk_by(|(one, _), (other, _)| one == other);
     let pairs = together.filter_map(|said| match said {
         [(_, first), (_, second), ..] => Some((first.clone(), second.clone())),

@@ -1,10 +1,10 @@
 //! From a query to SQL. Values are always bound, never written into the text.
 
 use jiff::Timestamp;
-use rusqlite::types::Value;
 
 use crate::packed;
 use crate::query::{Field, Order, Query, Term, Test};
+use crate::store::{Dialect, Value};
 
 /// What kind of tag a field is.
 pub(crate) const fn tag(field: Field) -> Option<i64> {
@@ -43,7 +43,10 @@ pub(crate) const fn column(field: Field) -> Option<&'static str> {
 
 /// A query in SQL: `FROM ... WHERE ...`.
 pub(crate) struct Selected {
+    dialect: Dialect,
     pub(crate) from: &'static str,
+    /// The column by which a list is walked.
+    pub(crate) walked: &'static str,
     pub(crate) filter: String,
     pub(crate) values: Vec<Value>,
 }
@@ -53,33 +56,38 @@ const ROUNDING: f64 = 0.0001;
 
 /// The condition that a category's score compares so.
 fn of_category(category: &str, order: Order, than: f64) -> (String, Vec<Value>) {
-    let its = format!("score_of(scores, (SELECT id FROM names WHERE name = ?)) {} ?", order.sign());
-    let (category, least) = (category.to_owned(), than - ROUNDING);
+    let sign = order.sign();
+    let its = format!("score_of(scores, (SELECT id FROM names WHERE name = ?)) {sign} ?");
     match order {
         // The strongest score of all is not weaker, and has an index.
         Order::Above | Order::AtLeast => {
-            (format!("score >= ? AND {its}"), vec![least.into(), category.into(), than.into()])
+            let strongest = than - ROUNDING;
+            (format!("score >= ? AND {its}"), vec![strongest.into(), category.into(), than.into()])
         }
         Order::Below | Order::AtMost => (its, vec![category.into(), than.into()]),
     }
 }
 
+/// The one column of numbers that is compared with texts.
+const NUMBER: &str = "status";
+
 /// The value that stands for none.
 const NONE: &str = "none";
 
 impl Selected {
-    /// What `query` means if it is asked at `now`.
-    pub(crate) fn of(query: &Query, now: Timestamp) -> Self {
-        let mut selected = Self { from: "decisions", filter: "TRUE".into(), values: Vec::new() };
+    /// What `query` means in `dialect` if it is asked at `now`.
+    pub(crate) fn of(query: &Query, now: Timestamp, dialect: Dialect) -> Self {
+        let (from, walked) = ("decisions", "decisions.seq");
+        let mut selected =
+            Self { dialect, from, walked, filter: "TRUE".into(), values: Vec::new() };
         let texts = query.terms.iter().filter_map(|term| match &term.test {
-            Test::Text(text) if !term.exclude => Some(matching(text)),
+            Test::Text(text) if !term.exclude => Some(dialect.phrase(text)),
             _ => None,
         });
         let texts: Vec<String> = texts.collect();
         if !texts.is_empty() {
-            // The search is walked from its newest row on, and stops when a page is full.
-            selected.from = "texts CROSS JOIN decisions ON decisions.seq = texts.rowid";
-            selected.and("texts MATCH ?", [texts.join(" AND ").into()]);
+            (selected.from, selected.walked) = (dialect.searched(), dialect.text_row());
+            selected.and(dialect.has_words(), [dialect.all(&texts).into()]);
         }
         for term in &query.terms {
             selected.term(term, now);
@@ -96,7 +104,7 @@ impl Selected {
 
     fn term(&mut self, Term { exclude, test }: &Term, now: Timestamp) {
         let (condition, values) = match test {
-            Test::Is(field, wanted) => any(*field, wanted),
+            Test::Is(field, wanted) => self.any(*field, wanted),
             Test::Score { category: None, order, than } => {
                 (format!("score {} ?", order.sign()), vec![f64::from(*than).into()])
             }
@@ -114,91 +122,95 @@ impl Selected {
             }
             Test::Text(_) if !exclude => return,
             Test::Text(text) => (
-                "decisions.seq IN (SELECT rowid FROM texts WHERE texts MATCH ?)".into(),
-                vec![matching(text).into()],
+                format!(
+                    "decisions.seq IN (SELECT {} FROM texts WHERE {})",
+                    self.dialect.text_row(),
+                    self.dialect.has_words()
+                ),
+                vec![self.dialect.phrase(text).into()],
             ),
         };
         let negated = if *exclude { " IS NOT TRUE" } else { "" };
         self.and(&format!("({condition}){negated}"), values);
     }
-}
 
-/// A phrase of the search language: in quotes nothing but quotes has a meaning.
-fn matching(text: &str) -> String {
-    let (words, star) = match text.strip_suffix('*') {
-        Some(words) => (words, " *"),
-        None => (text, ""),
-    };
-    format!("\"{}\"{star}", words.replace('"', "\"\""))
-}
+    /// The condition that `field` has one of the `wanted` values.
+    fn any(&self, field: Field, wanted: &[String]) -> (String, Vec<Value>) {
+        let mut values = Vec::new();
+        let conditions = wanted.iter().map(|wanted| self.one(field, wanted, &mut values));
+        (conditions.collect::<Vec<_>>().join(" OR "), values)
+    }
 
-/// The condition that `field` has one of the `wanted` values.
-fn any(field: Field, wanted: &[String]) -> (String, Vec<Value>) {
-    let mut values = Vec::new();
-    let conditions = wanted.iter().map(|wanted| one(field, wanted, &mut values));
-    (conditions.collect::<Vec<_>>().join(" OR "), values)
-}
-
-fn one(field: Field, wanted: &str, values: &mut Vec<Value>) -> String {
-    if let Some(kind) = tag(field) {
-        values.push(kind.into());
-        if wanted == NONE {
-            return "NOT EXISTS (SELECT 1 FROM tags WHERE kind = ? AND tags.seq = decisions.seq)"
-                .into();
+    fn one(&self, field: Field, wanted: &str, values: &mut Vec<Value>) -> String {
+        if let Some(kind) = tag(field) {
+            values.push(kind.into());
+            if wanted == NONE {
+                return "NOT EXISTS (SELECT 1 FROM tags WHERE kind = ? AND tags.seq = decisions.seq)"
+                    .into();
+            }
+            let name = self.compared("name", wanted, values);
+            return format!("decisions.seq IN (SELECT seq FROM tags WHERE kind = ? AND {name})");
         }
-        let name = compared("name", wanted, values);
-        return format!("decisions.seq IN (SELECT seq FROM tags WHERE kind = ? AND {name})");
-    }
-    if field == Field::Id {
-        values.push(packed::id(wanted).into());
-        return "decisions.id = ?".into();
-    }
-    if field == Field::Reviewer {
-        let of = "SELECT decision FROM reviews WHERE stands AND verdict IS NOT NULL";
-        if wanted == NONE {
-            return format!("decisions.id NOT IN ({of})");
+        if field == Field::Id {
+            values.push(packed::id(wanted).into());
+            return "decisions.id = ?".into();
         }
-        let name = compared("reviewer", wanted, values);
-        return format!("decisions.id IN ({of} AND {name})");
+        if field == Field::Reviewer {
+            let of = "SELECT decision FROM reviews WHERE stands = 1 AND verdict IS NOT NULL";
+            if wanted == NONE {
+                return format!("decisions.id NOT IN ({of})");
+            }
+            let name = self.compared("reviewer", wanted, values);
+            return format!("decisions.id IN ({of} AND {name})");
+        }
+        let column = column(field).unwrap_or("NULL");
+        if wanted == NONE {
+            return format!("{column} IS NULL");
+        }
+        if field == Field::Key {
+            let (name, key) =
+                (self.compared("key_name", wanted, values), self.compared("key", wanted, values));
+            return format!("({name} OR {key})");
+        }
+        self.compared(column, wanted, values)
     }
-    let column = column(field).unwrap_or("NULL");
-    if wanted == NONE {
-        return format!("{column} IS NULL");
-    }
-    if field == Field::Key {
-        let (name, key) = (compared("key_name", wanted, values), compared("key", wanted, values));
-        return format!("({name} OR {key})");
-    }
-    compared(column, wanted, values)
-}
 
-/// `column` against a value in which `*` stands for anything.
-fn compared(column: &str, wanted: &str, values: &mut Vec<Value>) -> String {
-    let (mut plain, mut pattern, mut stars) = (String::new(), String::new(), false);
-    let mut chars = wanted.chars();
-    while let Some(c) = chars.next() {
-        let (c, literal) = match c {
-            '\\' => (chars.next().unwrap_or('\\'), true),
-            c => (c, c != '*'),
-        };
-        plain.push(c);
-        match c {
-            '*' | '?' | '[' if literal => pattern.extend(['[', c, ']']),
-            c => {
-                stars |= !literal;
-                pattern.push(c);
+    /// `column` against a value in which `*` stands for anything.
+    fn compared(&self, column: &str, wanted: &str, values: &mut Vec<Value>) -> String {
+        let dialect = self.dialect;
+        let (mut plain, mut pattern, mut stars) = (String::new(), String::new(), false);
+        let mut chars = wanted.chars();
+        while let Some(c) = chars.next() {
+            let (c, literal) = match c {
+                '\\' => (chars.next().unwrap_or('\\'), true),
+                c => (c, c != '*'),
+            };
+            plain.push(c);
+            if literal {
+                dialect.add_literal(&mut pattern, c);
+            } else {
+                stars = true;
+                pattern.push(dialect.anything());
             }
         }
-    }
-    match stars {
-        true => {
-            values.push(pattern.into());
-            format!("{column} GLOB ?")
-        }
-        // A number in a column of numbers is found by its text too: SQLite converts it.
-        false => {
-            values.push(plain.into());
-            format!("{column} = ?")
+        match stars {
+            true if column == NUMBER => {
+                values.push(pattern.into());
+                dialect.is_like("CAST(status AS TEXT)")
+            }
+            true => {
+                values.push(pattern.into());
+                dialect.is_like(column)
+            }
+            false if column == NUMBER => {
+                // No status is negative.
+                values.push(plain.parse::<u16>().map_or(-1, i64::from).into());
+                "status = ?".into()
+            }
+            false => {
+                values.push(plain.into());
+                format!("{column} = ?")
+            }
         }
     }
 }

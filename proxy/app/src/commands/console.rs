@@ -12,6 +12,7 @@ use proxy_console::{Role, Rules, Users};
 use crate::config;
 use crate::console::{LISTEN, Served, Settings, Shown, document, users_file};
 use crate::failure::Failure;
+use crate::indexed::{self, Indexed};
 use crate::registry;
 
 use super::serve::{runtime, stop_signal};
@@ -30,6 +31,9 @@ pub(crate) struct ConsoleArgs {
         default_value = "portcullis-audit"
     )]
     audit_dir: PathBuf,
+    /// Where decisions are indexed: a file, or postgres://user:password@host/database [default: in the audit directory]
+    #[arg(long, value_name = "FILE|URL", env = indexed::ENV, hide_env_values = true)]
+    audit_index: Option<String>,
     /// Who may log in [default: console-users.json in the audit directory]
     #[arg(long, global = true, value_name = "FILE", env = "PORTCULLIS_CONSOLE_USERS")]
     users: Option<PathBuf>,
@@ -112,7 +116,9 @@ fn serve(args: &ConsoleArgs) -> Result<ExitCode, Failure> {
         let stop = stop_signal()?;
         let mut settings = Settings::new(args.listen, dir);
         settings.users = args.users.clone().unwrap_or(settings.users);
-        let shown = Shown { audit_dir: dir.clone(), journal: journal.clone(), rules };
+        let place = args.audit_index.as_deref().map(indexed::place).transpose()?;
+        let indexed = Indexed::start(dir, place.as_ref())?;
+        let shown = Shown { audit_dir: dir.clone(), indexed, journal: journal.clone(), rules };
         let served = Served::start(&settings, shown).await?;
         let console = served.url()?;
         tracing::info!(%console, audit_dir = %dir.display(), "review page");

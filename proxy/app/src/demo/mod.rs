@@ -94,6 +94,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         tokens: None,
         audit_dir: audit_dir.to_owned(),
         audit_anchor: None,
+        audit_index: None,
         tls: None,
         instance: "demo".into(),
         limits: Limits::default(),

@@ -1,4 +1,4 @@
-//! The index over real logs in real folders.
+//! The index over real logs in real folders, in a file of SQLite and in a real PostgreSQL server: the same tests for both.
 
 #![allow(
     clippy::expect_used,
@@ -7,9 +7,13 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helpers too"
 )]
+#![allow(clippy::duplicate_mod, reason = "the same tests run on both stores")]
 
 mod filter;
-mod finding;
+mod in_file;
+mod in_server;
 mod labelled;
-mod reviewing;
+#[path = "../../../../tests/support/postgres.rs"]
+mod server;
+mod shared;
 mod support;

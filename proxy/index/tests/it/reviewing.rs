@@ -7,6 +7,7 @@ use proxy_audit::{Acted, Assessment, Journal, Revealed, Reviewed};
 use proxy_index::{Index, Query, VIEW_REMOVED, VIEW_SAVED};
 use uuid::Uuid;
 
+use super::Place;
 use crate::support::{Told, id, journal, tell, wait};
 
 fn say(
@@ -49,14 +50,14 @@ fn count(index: &Index, filter: &str) -> u64 {
 
 #[test]
 fn verdicts_stand_until_the_same_reviewer_says_otherwise() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let Some(dir) = Place::new() else { return };
     let log = journal(dir.path());
     (0..10).for_each(|number| tell(&log, number, &Told::default()));
     let first = say(&log, "ann", &[0, 1, 2, 3], Some(Assessment::Correct));
     say(&log, "bob", &[0, 1], Some(Assessment::Correct));
     say(&log, "bob", &[2], Some(Assessment::FalseAlarm));
     say(&log, "ann", &[3], None);
-    let index = Index::open(dir.path()).expect("the index is made");
+    let index = dir.open();
     let check = || {
         index.catch_up(|_| {}).expect("the log is sound");
         assert_eq!(count(&index, "review:correct"), 2);
@@ -79,14 +80,14 @@ fn verdicts_stand_until_the_same_reviewer_says_otherwise() {
 
 #[test]
 fn what_is_taken_back_gives_way_to_what_was_said_before() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let Some(dir) = Place::new() else { return };
     let log = journal(dir.path());
     (0..4).for_each(|number| tell(&log, number, &Told::default()));
     say(&log, "ann", &[0, 1], Some(Assessment::Correct));
     say(&log, "ann", &[0], Some(Assessment::Unsure));
     let bulk = say(&log, "ann", &[0, 1, 2, 3], Some(Assessment::FalseAlarm));
     say(&log, "bob", &[1], Some(Assessment::Correct));
-    let index = Index::open(dir.path()).expect("the index is made");
+    let index = dir.open();
     let verdicts = |index: &Index| -> Vec<Option<String>> {
         index.catch_up(|_| {}).expect("the log is sound");
         let mut rows = index.page(&Query::default(), None, 10).expect("it answers").rows;
@@ -112,7 +113,7 @@ fn what_is_taken_back_gives_way_to_what_was_said_before() {
 
 #[test]
 fn looks_and_views_are_kept() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let Some(dir) = Place::new() else { return };
     let log = journal(dir.path());
     tell(&log, 0, &Told::default());
     let (time, by) = (Timestamp::now(), "ann");
@@ -132,7 +133,7 @@ fn looks_and_views_are_kept() {
         let acted = Acted { time, by: by.into(), act: act.into(), about };
         wait(log.append_acted(&acted).durable()).expect("the disk works");
     }
-    let index = Index::open(dir.path()).expect("the index is made");
+    let index = dir.open();
     index.catch_up(|_| {}).expect("the log is sound");
     let detail = index.detail(id(0)).expect("the log is sound").expect("it is known");
     assert_eq!((detail.reveals[0].by.as_str(), detail.reveals[0].why.as_str()), (by, "ticket 7"));
@@ -145,17 +146,17 @@ fn looks_and_views_are_kept() {
 
 #[test]
 fn no_two_reviewers_get_the_same() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let Some(dir) = Place::new() else { return };
     let log = journal(dir.path());
     (0..40).for_each(|number| tell(&log, number, &Told::default()));
-    let index = Arc::new(Index::open(dir.path()).expect("the index is made"));
+    let index = Arc::new(dir.open());
     index.catch_up(|_| {}).expect("the log is sound");
     let barrier = Arc::new(Barrier::new(8));
     let reviewers: Vec<_> = (0..8)
         .map(|number| {
             let barrier = Arc::clone(&barrier);
             // Each in a process of its own, as far as the file can tell.
-            let index = Index::open(dir.path()).expect("the index opens");
+            let index = dir.open();
             std::thread::spawn(move || {
                 barrier.wait();
                 let lease = SignedDuration::from_mins(10);
@@ -181,10 +182,10 @@ fn no_two_reviewers_get_the_same() {
 
 #[test]
 fn a_reviewer_is_not_asked_twice() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let Some(dir) = Place::new() else { return };
     let log = journal(dir.path());
     (0..3).for_each(|number| tell(&log, number, &Told::default()));
-    let index = Index::open(dir.path()).expect("the index is made");
+    let index = dir.open();
     let lease = SignedDuration::from_mins(10);
     for number in 0..3 {
         index.catch_up(|_| {}).expect("the log is sound");

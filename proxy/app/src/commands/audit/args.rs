@@ -7,6 +7,7 @@ use proxy_index::Query;
 
 use crate::commands::diff::DiffArgs;
 use crate::failure::Failure;
+use crate::indexed;
 
 /// How a filter is written, for `--help`.
 const FILTER_HELP: &str = "A filter says which decisions are meant. Every term must hold; `a,b` is one of several, `-` in front is not, \
@@ -96,9 +97,9 @@ pub(crate) struct Selection {
     /// Those whose kept texts have these words
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// Where the index is, if it cannot be in the audit directory
-    #[arg(long, value_name = "FILE")]
-    pub(crate) index: Option<PathBuf>,
+    /// Where the index is, if not in the audit directory: a file, or postgres://user:password@host/database
+    #[arg(long, value_name = "FILE|URL", env = indexed::ENV, hide_env_values = true)]
+    pub(crate) index: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -131,9 +132,9 @@ pub(crate) struct ShowArgs {
     /// Show the kept texts too, and record that and why
     #[arg(long, value_name = "REASON")]
     pub(crate) reveal: Option<String>,
-    /// Where the index is, if it cannot be in the audit directory
-    #[arg(long, value_name = "FILE")]
-    pub(crate) index: Option<PathBuf>,
+    /// Where the index is, if not in the audit directory: a file, or postgres://user:password@host/database
+    #[arg(long, value_name = "FILE|URL", env = indexed::ENV, hide_env_values = true)]
+    pub(crate) index: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -199,8 +200,8 @@ pub(crate) struct GcArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Where the index is, if it is not in the audit directory: what is removed is removed from it too
-    #[arg(long, value_name = "FILE")]
-    pub(crate) index: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|URL", env = indexed::ENV, hide_env_values = true)]
+    pub(crate) index: Option<String>,
 }
 
 /// Several arguments are one filter: a shell takes quotes away, so an argument with blanks is taken as quoted text.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use policies::ByOutcome;
 use proxy_audit::{Outcome, Record, first_that_stays, remove_before};
-use proxy_index::{FILE, Index, Moment};
+use proxy_index::{FILE, Index, Moment, Place};
 
 use super::args::{GcArgs, filter};
 use super::unreadable;
 use crate::config;
 use crate::failure::Failure;
+use crate::indexed;
 
 pub(super) fn run(args: &GcArgs) -> Result<ExitCode, Failure> {
     let (keep, why) = keep(args)?;
@@ -42,11 +43,14 @@ pub(super) fn run(args: &GcArgs) -> Result<ExitCode, Failure> {
 
 /// Rids the index of what is not in the log any more: it has the words of texts.
 fn forget(args: &GcArgs) -> Result<(), Failure> {
-    let file = args.index.clone().unwrap_or_else(|| args.dir.join(FILE));
-    if !file.exists() {
+    let place = match &args.index {
+        Some(place) => indexed::place(place)?,
+        None => Place::File(args.dir.join(FILE)),
+    };
+    if matches!(&place, Place::File(file) if !file.exists()) {
         return Ok(());
     }
-    let purged = Index::open_at(&args.dir, &file).and_then(|index| index.purge());
+    let purged = Index::at(&args.dir, &place).and_then(|index| index.purge());
     purged.map_err(|error| {
         Failure::environment(
             "the segments are removed, and the index still has their words",

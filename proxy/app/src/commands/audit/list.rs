@@ -13,6 +13,7 @@ use proxy_index::{
 
 use super::args::{QueryArgs, Selection, TailArgs, filter};
 use crate::failure::Failure;
+use crate::indexed;
 
 /// How often `tail --follow` looks for new decisions.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -50,11 +51,11 @@ impl Selection {
 }
 
 /// The index of the log in `dir`, up to date.
-pub(crate) fn open(dir: &Path, file: Option<&Path>) -> Result<Index, Failure> {
+pub(crate) fn open(dir: &Path, place: Option<&str>) -> Result<Index, Failure> {
     // Where there is no log, none must be made up by making an index.
     proxy_audit::Follower::first(dir).map_err(|error| super::unreadable(dir, &error))?;
-    let index = match file {
-        Some(file) => Index::open_at(dir, file),
+    let index = match place {
+        Some(place) => Index::at(dir, &indexed::place(place)?),
         None => Index::open(dir),
     };
     let index = index.map_err(|error| failure(&error))?;
