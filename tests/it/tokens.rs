@@ -324,10 +324,11 @@ async fn what_a_token_does_not_prove_is_not_believed() {
     // In other places a token is none.
     let hello = chat("hello", false).to_string();
     let bearer = format!("Bearer {good}");
-    let elsewhere: [(&[(&str, &str)], u16); 4] = [
+    let elsewhere: [(&[(&str, &str)], u16); 5] = [
         (&[("x-api-key", &good)], 401),
         (&[("authorization", &good)], 401),
         (&[("authorization", &bearer), ("authorization", "Bearer sk-other")], 401),
+        (&[("authorization", &bearer), ("x-api-key", "sk-upstream")], 401),
         (&[], 401),
     ];
     for (headers, status) in elsewhere {
@@ -340,7 +341,7 @@ async fn what_a_token_does_not_prove_is_not_believed() {
     assert_eq!(upstream.received().len(), before.1, "nothing was forwarded");
     let mut refused = guard.closed().split_off(before.0);
     refused.retain(|record| record.reason.as_deref() != Some("token_keys_unavailable"));
-    assert_eq!(refused.len(), cases.len() + 4);
+    assert_eq!(refused.len(), cases.len() + 5);
     assert!(
         refused
             .iter()

@@ -58,8 +58,9 @@ pub(crate) fn shown(headers: &HeaderMap, issuers: &Issuers) -> Option<Shown> {
     let token = Some(credential.trim()).filter(|credential| {
         scheme.eq_ignore_ascii_case("bearer") && Issuers::is_token(credential)
     })?;
-    // What is said twice is not said clearly.
-    Some(if values.next().is_some() { Err(Fault::Malformed) } else { issuers.judge(token) })
+    // What is said twice is not said clearly; and a key beside it would be the one that the model server goes by.
+    let twice = values.next().is_some() || headers.contains_key(names::API_KEY);
+    Some(if twice { Err(Fault::Malformed) } else { issuers.judge(token) })
 }
 
 impl Caller {
