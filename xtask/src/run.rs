@@ -25,6 +25,7 @@ pub(crate) fn test(no_clients: bool) -> Result<(), String> {
             println!("SKIPPED: the tests of Prompt Guard; ONNX Runtime cannot be had: {error}")
         }
     }
+    leave_out(&mut rust);
     if !no_clients {
         run(Command::new("cargo").args([
             "build",
@@ -44,6 +45,22 @@ pub(crate) fn test(no_clients: bool) -> Result<(), String> {
         rust.env("PORTCULLIS_TEST_PYTHON", target()?.join(PYTHON));
     }
     run(&mut rust)
+}
+
+/// Has the Rust tests leave out, loudly, what cannot be run here. By themselves they would fail.
+fn leave_out(rust: &mut Command) {
+    let tracing = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
+    if !tracing.is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: system calls that fail; there is no `strace`, or it may not trace");
+        rust.env("PORTCULLIS_TEST_WITHOUT_STRACE", "1");
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    if !versions.into_iter().any(|version| version.path().join("bin/initdb").is_file()) {
+        println!(
+            "SKIPPED: an index in PostgreSQL; there is no server (`apt-get install postgresql`)"
+        );
+        rust.env("PORTCULLIS_TEST_WITHOUT_POSTGRES", "1");
+    }
 }
 
 /// A minute of the fleet; by itself it tries more and longer.
