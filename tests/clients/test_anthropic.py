@@ -239,7 +239,7 @@ PLACES = {
     "a call's input": (with_a_tool(call={"input": {"city": TRIGGER}}), "messages[1].content"),
     "a tool's description": ({"tools": [{**TOOL, "description": TRIGGER}]}, "tools[0].description"),
     "an example of a tool": (
-        {"tools": [{**TOOL, "input_examples": [{"city": TRIGGER}]}]}, "tools[0].input_examples[0].city",
+        {"tools": [{**TOOL, "input_examples": [{"city": TRIGGER}]}]}, "tools[0].input_examples[0].*0",
     ),
     "a schema of the output": (
         {"output_config": {"format": {"type": "json_schema", "schema": {"type": "string", "description": TRIGGER}}}},
