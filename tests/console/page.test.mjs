@@ -343,9 +343,12 @@ describe("the queue", () => {
     // A second opinion about what the first has judged: agreement is then a number.
     await two.page.getByRole("button", { name: "Second opinions" }).click();
     for (const key of ["1", "1", "1"]) {
-      const before = await eventually(async () => await two.page.locator(".detail-head .id").count() && shown(two), "a decision");
+      // Without waiting: after the last one there is none.
+      const now = async () => (await two.page.locator(".detail-head .id").allTextContents())[0];
+      const before = await eventually(now, "a decision");
       await two.page.keyboard.press(key);
-      await eventually(async () => await two.page.locator(".empty").count() > 0 || await shown(two) !== before, "the next one");
+      const next = async () => await two.page.locator(".empty").count() > 0 || ![before, undefined].includes(await now());
+      await eventually(next, "the next one");
     }
     assert.match(await two.page.locator(".figures").textContent(), /agree/u);
     assert.deepEqual([...one.bad, ...two.bad], []);
