@@ -29,8 +29,8 @@ fn run(dir: &Path) -> Output {
 /// Whether there is an interpreter that can run it. Where one was named, it must.
 fn can_run() -> bool {
     let probe = Command::new(python()).args(["-c", "import blake3, cryptography"]).output();
-    let can = probe.is_ok_and(|output| output.status.success());
-    assert!(can || std::env::var_os(PYTHON).is_none(), "{} lacks a package", python());
+    let can = probe.as_ref().is_ok_and(|output| output.status.success());
+    assert!(can || std::env::var_os(PYTHON).is_none(), "{}: {probe:?}", python());
     if !can {
         println!(
             "SKIPPED: no python3 with the packages `blake3` and `cryptography` (set {PYTHON})"
