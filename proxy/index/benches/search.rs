@@ -25,22 +25,6 @@ const AT_ONCE: u64 = 4_096;
 const ASKED: usize = 20;
 /// How long a search may take in 95 of 100 cases, in milliseconds.
 const SOON: f64 = 300.0;
-/// What the page can be narrowed by beside its list.
-const FACETS: [Field; 13] = [
-    Field::Outcome,
-    Field::Hazard,
-    Field::Key,
-    Field::Model,
-    Field::Route,
-    Field::Review,
-    Field::Classifier,
-    Field::Would,
-    Field::Failed,
-    Field::Exemption,
-    Field::Profile,
-    Field::Language,
-    Field::Policy,
-];
 
 const CATEGORIES: [&str; 14] = [
     "violent_crimes",
@@ -189,7 +173,7 @@ fn charts(index: &Index) {
     for filter in ["", "action:block", "harbour"] {
         let query: Query = filter.parse().expect("it is a filter");
         measure(&format!("facets {filter}"), 0, || {
-            drop(index.facets(&query, &FACETS, 8).expect("it answers"));
+            drop(index.facets(&query, Field::FACETS, 8).expect("it answers"));
         });
         measure(&format!("timeline {filter}"), 0, || {
             drop(index.timeline(&query, 120).expect("it answers"));

@@ -131,6 +131,23 @@ fields! {
 }
 
 impl Field {
+    /// What the review page offers to narrow its list by.
+    pub const FACETS: &'static [Self] = &[
+        Self::Outcome,
+        Self::Hazard,
+        Self::Key,
+        Self::Model,
+        Self::Route,
+        Self::Review,
+        Self::Classifier,
+        Self::Would,
+        Self::Failed,
+        Self::Exemption,
+        Self::Profile,
+        Self::Language,
+        Self::Policy,
+    ];
+
     /// The field of that name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {

@@ -16,23 +16,6 @@ const BARS: usize = 120;
 /// Values of a facet.
 const VALUES: usize = 8;
 
-/// What the list can be narrowed by beside it.
-const FACETS: &[Field] = &[
-    Field::Outcome,
-    Field::Hazard,
-    Field::Key,
-    Field::Model,
-    Field::Route,
-    Field::Review,
-    Field::Classifier,
-    Field::Would,
-    Field::Failed,
-    Field::Exemption,
-    Field::Profile,
-    Field::Language,
-    Field::Policy,
-];
-
 /// `GET /api/decisions?q=&before=&limit=`
 pub(super) fn list(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let (request, index) = (asking.request, &asking.console.index);
@@ -72,7 +55,7 @@ pub(super) fn count(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
 
 /// `GET /api/facets?q=`
 pub(super) fn facets(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
-    let facets = asking.console.index.facets(&asking.filter()?, FACETS, VALUES)?;
+    let facets = asking.console.index.facets(&asking.filter()?, Field::FACETS, VALUES)?;
     Ok(Reply::json(&json!({ "facets": facets })))
 }
 
