@@ -156,6 +156,14 @@ async fn what_can_be_cut_out_is_cut_out_and_the_rest_goes_on() {
     let sent = upstream.last_body()["messages"][0]["content"].clone();
     assert_eq!(sent, json!([part("a [REDACTED]"), part("b [REDACTED]"), part("[REDACTED] c")]));
 
+    // A key has no place where something else could stand.
+    let mut body = chat("hello", false);
+    body["metadata"] = json!({ "PORTCULLIS-TEST-SECRET": "a value" });
+    let before = upstream.received().len();
+    let reply = post(guard.address, &[], body.to_string().as_bytes()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (400, "content_filter"));
+    assert_eq!(upstream.received().len(), before);
+
     // Escaped, it has no place in the text as it stands: what cannot be cut out is blocked.
     let arguments = r#"{"a":"PORTCULLIS\u002dTEST-SECRET"}"#;
     let body = json!({ "model": "m", "messages": [{ "role": "assistant", "tool_calls": [

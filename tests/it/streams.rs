@@ -222,7 +222,9 @@ async fn what_streams_hold_at_most_is_declared_and_what_they_held_is_counted() {
     assert_eq!(get("/v1/models").await.status, 404);
     // A stream is counted when it is over, which may be a moment after its last byte.
     let mut metrics = get("/metrics").await.body;
+    let started = Instant::now();
     while !metrics.contains("guard_stream_held_bytes_count 1\n") {
+        assert!(started.elapsed() < Duration::from_secs(10), "{metrics}");
         tokio::time::sleep(Duration::from_millis(20)).await;
         metrics = get("/metrics").await.body;
     }

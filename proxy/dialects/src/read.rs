@@ -217,7 +217,8 @@ impl Reader {
                 return Err(ReadError::at("wrong_type", &self.at, "a key is not an identifier"));
             }
             self.at(Step::Entry(index), |reader| {
-                reader.examine(&key.as_str().into(), voice);
+                // A note, so that it is not taken for the value: nothing can be replaced there.
+                reader.at(Step::Note("#key"), |reader| reader.examine(&key.as_str().into(), voice));
                 reader.value(value, item, voice)
             })
         })

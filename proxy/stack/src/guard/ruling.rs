@@ -164,12 +164,19 @@ fn stands(
     let Some(parts) = index.and_then(|index| joins(passages, index)) else {
         return vec![(Arc::clone(at), span)];
     };
-    let places = parts.into_iter().filter_map(|(number, place)| {
+    let mut places = Vec::new();
+    for (number, place) in parts {
         let (from, to) = (span.start.max(place.start), span.end.min(place.end));
-        let own = from.checked_sub(place.start)?..to.checked_sub(place.start)?;
-        Some(stands(passages, &passages.get(number).filter(|_| from < to)?.origin.at, own))
-    });
-    places.flatten().collect()
+        if let (true, Some(part)) = (from < to, passages.get(number)) {
+            let own = from - place.start..to - place.start;
+            places.extend(stands(passages, &part.origin.at, own));
+        }
+    }
+    if places.is_empty() {
+        // It lies between them: there it cannot be cut out, and is not let through.
+        places.push((Arc::clone(at), span));
+    }
+    places
 }
 
 /// What a reason is called in records. Most are words of the program.

@@ -112,8 +112,13 @@ impl Texts {
         for (index, span, category) in &hidden.stretches {
             let Some(passage) = passages.get(*index) else { continue };
             let places = places(&passage.origin.at, span);
-            if let (true, Some(base)) = (places.is_empty(), base(&passage.origin.at)) {
-                self.streamed(base.into(), passage.origin.role).why = Some(SPREAD);
+            match (places.is_empty(), base(&passage.origin.at)) {
+                (false, _) => {}
+                (true, Some(base)) => {
+                    self.streamed(base.into(), passage.origin.role).why = Some(SPREAD);
+                }
+                // Nobody can tell where it stands.
+                (true, None) => self.streamed.values_mut().for_each(|t| t.why = Some(SPREAD)),
             }
             for Place { channel, span, .. } in places {
                 self.streamed(channel, passage.origin.role).mask(stretch(span, *category));
