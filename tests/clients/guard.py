@@ -72,11 +72,11 @@ def address_in(line):
 class Guard:
     """A running `portcullis serve` on a free port, with its own audit directory in `folder`."""
 
-    def __init__(self, binary, upstream, folder, policy=None):
+    def __init__(self, binary, upstream, folder, policy=None, more=()):
         self.binary, self.audit_dir = binary, pathlib.Path(folder) / "audit"
         self.audit_dir.parent.mkdir(parents=True, exist_ok=True)
         command = [binary, "serve", "--upstream", upstream, "--listen", "127.0.0.1:0"]
-        command += ["--log", "json", "--audit-dir", self.audit_dir]
+        command += ["--log", "json", "--audit-dir", self.audit_dir, *more]
         if policy is not None:
             file = pathlib.Path(folder) / "policy.yaml"
             file.write_text(policy, encoding="utf-8")

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test as nodeTest } from 'node:test';
 
-export const { GUARD, REFUSING_GUARD, LIMITED_GUARD, UPSTREAM } = process.env;
+export const { GUARD, REFUSING_GUARD, LIMITED_GUARD, UPSTREAM, BEHIND_ENVOY } = process.env;
 assert.ok(GUARD && REFUSING_GUARD && LIMITED_GUARD && UPSTREAM, 'these tests are started by tests/clients/run');
 
 export const DIRECT = `${UPSTREAM}/v1`;

@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "proxy-replay",
         ],
     ),
+    ("proxy-envoy", &["proxy-stack"]),
     (
         "proxy-stack",
         &[
@@ -77,6 +78,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "policies",
             "proxy-audit",
             "proxy-console",
+            "proxy-envoy",
             "proxy-http",
             "proxy-identity",
             "proxy-index",
@@ -98,8 +100,10 @@ const CONFINED: &[(&str, &str)] = &[
     ("ort", "classifiers-prompt-guard"),
     ("postgres", "proxy-index"),
     ("redis", "proxy-stack"),
+    ("prost", "proxy-envoy"),
     ("rusqlite", "proxy-index"),
     ("serde-saphyr", "policies"),
+    ("tonic", "proxy-envoy"),
 ];
 
 /// The server's own settings are YAML too.

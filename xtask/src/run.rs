@@ -35,6 +35,7 @@ pub(crate) fn test(no_clients: bool) -> Result<(), String> {
             "portcullis",
         ]))?;
         run(&mut Command::new("tests/clients/run"))?;
+        run(&mut Command::new("tests/envoy/run"))?;
         run(&mut Command::new("tests/eval/run"))?;
         fleet()?;
         if !tool("chromium") {

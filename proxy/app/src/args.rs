@@ -129,6 +129,9 @@ pub(crate) struct ServeArgs {
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Where an Envoy asks about its exchanges (ext_proc over gRPC); nowhere unless said
+    #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_EXT_PROC")]
+    pub(crate) ext_proc: Option<SocketAddr>,
     /// Where to serve /metrics, /livez and /readyz; nowhere unless said
     #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_ADMIN")]
     pub(crate) admin: Option<SocketAddr>,

@@ -39,6 +39,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: Option<SocketAddr>,
+    /// Where Envoys ask.
+    ext_proc: Option<SocketAddr>,
     /// Where metrics and health are served.
     admin: Option<SocketAddr>,
     /// The review page.
@@ -185,6 +187,8 @@ struct LimitsFile {
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
+    /// Where Envoys ask, if any do.
+    pub(crate) ext_proc: Option<SocketAddr>,
     /// Where metrics and health are served, if they are.
     pub(crate) admin: Option<SocketAddr>,
     /// How the review page is served, if it is.
@@ -248,6 +252,7 @@ impl Config {
         Ok(Self {
             console: console(args.console, file.console, &audit_dir),
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
+            ext_proc: args.ext_proc.or(file.ext_proc),
             admin: args.admin.or(file.admin),
             target,
             upstream_url: url,

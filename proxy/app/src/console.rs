@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proxy_audit::Journal;
 use proxy_console::{Console, Document, Parts, Rules, Users};
+use proxy_http::Http;
 use proxy_stack::{Arrival, Gate, ReplyBody};
 use tower::util::BoxCloneSyncService;
 
@@ -120,7 +121,7 @@ impl Served {
 
     /// Serves until `stop`.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) {
-        self.listener.serve(self.gate, stop, DRAIN).await;
+        self.listener.serve((Http::default(), self.gate), stop, DRAIN).await;
     }
 }
 

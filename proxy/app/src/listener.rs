@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use proxy_envoy::ExternalProcessor;
 use proxy_http::Http;
 use proxy_stack::Gate;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,6 +19,35 @@ use crate::tls::Greeting;
 const TLS_TIME: Duration = Duration::from_secs(10);
 /// Pause after `accept` failed, so that running out of file descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is spoken over a connection.
+pub(crate) trait Speak: Clone + Send + 'static {
+    /// Serves `io` until the peer leaves or `watcher` says that it is time to go.
+    fn speak<I>(&self, io: I, peer: IpAddr, watcher: Watcher) -> impl Future<Output = ()> + Send
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+}
+
+/// HTTP, as callers speak it.
+impl Speak for (Http, Gate) {
+    async fn speak<I>(&self, io: I, peer: IpAddr, watcher: Watcher)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (http, gate) = self;
+        http.serve(io, gate.clone(), Some(peer), Some(watcher)).await;
+    }
+}
+
+/// What an Envoy says of its callers.
+impl Speak for ExternalProcessor {
+    async fn speak<I>(&self, io: I, _: IpAddr, watcher: Watcher)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.serve(io, watcher).await;
+    }
+}
 
 /// A listening socket and how to speak on it.
 pub(crate) struct Listener {
@@ -50,22 +80,25 @@ impl Listener {
             .map_err(|error| Failure::environment("the listener has no address", &error))
     }
 
-    /// Serves `gate` until `stop`, then lets what is under way finish for up to `drain`.
-    pub(crate) async fn serve(self, gate: Gate, stop: impl Future<Output = ()>, drain: Duration) {
+    /// Serves `spoken` until `stop`, then lets what is under way finish for up to `drain`.
+    pub(crate) async fn serve(
+        self,
+        spoken: impl Speak,
+        stop: impl Future<Output = ()>,
+        drain: Duration,
+    ) {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
-        let http = Http::default();
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => {
                         let tls = self.tls.as_ref().map(Greeting::acceptor);
-                        let (http, gate) = (http.clone(), gate.clone());
-                        let watcher = graceful.watcher();
+                        let (spoken, watcher) = (spoken.clone(), graceful.watcher());
                         connections.spawn(async move {
-                            let connection = Connection { http, gate, peer: peer.ip(), watcher };
+                            let connection = Connection { spoken, peer: peer.ip(), watcher };
                             connection.run(stream, tls).await;
                         });
                     }
@@ -85,14 +118,13 @@ impl Listener {
     }
 }
 
-struct Connection {
-    http: Http,
-    gate: Gate,
+struct Connection<S> {
+    spoken: S,
     peer: IpAddr,
-    watcher: hyper_util::server::graceful::Watcher,
+    watcher: Watcher,
 }
 
-impl Connection {
+impl<S: Speak> Connection<S> {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         // Answers are small and complete: waiting to fill packets only delays them.
         if let Err(error) = stream.set_nodelay(true) {
@@ -110,7 +142,6 @@ impl Connection {
     }
 
     async fn speak<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: I) {
-        let Self { http, gate, peer, watcher } = self;
-        http.serve(stream, gate, Some(peer), Some(watcher)).await;
+        self.spoken.speak(stream, self.peer, self.watcher).await;
     }
 }

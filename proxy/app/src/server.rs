@@ -7,9 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use classifiers_core::ClassifyError;
+use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
 use policies::ClassifierCalibration;
 use proxy_audit::{Journal, Options};
 use proxy_console::Rules;
+use proxy_envoy::ExternalProcessor;
+use proxy_http::Http;
 use proxy_index::Place;
 use proxy_stack::{ActivePolicy, Health, Metrics, Parts, SharedLimits, Tracing, Upstream, stack};
 use tokio::task::JoinSet;
@@ -33,6 +37,7 @@ const TEST_PAUSE: Duration = Duration::from_secs(1);
 /// A guard that listens, and what must be closed when it stops.
 pub(crate) struct Server {
     listener: Listener,
+    ext_proc: Option<Listener>,
     admin: Option<Listener>,
     console: Option<Served>,
     config: Config,
@@ -65,6 +70,10 @@ impl Server {
         let mut given = Given::take();
         let socket = given.listener(0)?;
         let listener = Listener::bind(config.listen, socket, greeting.clone()).await?;
+        let ext_proc = match config.ext_proc {
+            Some(address) => Some(Listener::bind(address, None, greeting.clone()).await?),
+            None => None,
+        };
         let admin = match config.admin {
             Some(address) => Some(Listener::bind(address, given.listener(1)?, None).await?),
             None => None,
@@ -98,6 +107,7 @@ impl Server {
         let (tracing, exports) = config.traces.start(&config.instance, &metrics)?;
         Ok(Self {
             listener,
+            ext_proc,
             admin,
             console,
             config,
@@ -117,6 +127,11 @@ impl Server {
     /// Where it listens.
     pub(crate) fn address(&self) -> Result<SocketAddr, Failure> {
         self.listener.address()
+    }
+
+    /// Where Envoys ask, if any do.
+    pub(crate) fn ext_proc_address(&self) -> Result<Option<SocketAddr>, Failure> {
+        self.ext_proc.as_ref().map(Listener::address).transpose()
     }
 
     /// Where metrics and health are served, if they are.
@@ -140,6 +155,7 @@ impl Server {
         let ready = self.address()?.to_string();
         let Self {
             listener,
+            ext_proc,
             admin,
             console,
             config,
@@ -181,7 +197,8 @@ impl Server {
             tracing,
         });
         let never = std::future::pending;
-        let admin = admin.map(|admin| admin.serve(status, never(), Duration::ZERO));
+        let admin =
+            admin.map(|admin| admin.serve((Http::default(), status), never(), Duration::ZERO));
         let console = console.map(|console| console.serve(never()));
         let again = again.on_hangup()?;
         let stop = async {
@@ -189,9 +206,16 @@ impl Server {
             health.stops();
             supervisor::stopping();
         };
+        let stop = stop.shared();
+        let envoys = ext_proc.map(|listener| {
+            listener.serve(ExternalProcessor::new(gate.clone()), stop.clone(), config.drain)
+        });
+        let callers = listener.serve((Http::default(), gate), stop, config.drain);
+        // Both stop when they are told.
+        let guarded = async { tokio::join!(callers, OptionFuture::from(envoys)) };
         supervisor::ready(&ready);
         tokio::select! {
-            () = listener.serve(gate, stop, config.drain) => {}
+            _ = guarded => {}
             () = if_any(reload.map(Reload::run)) => {}
             () = if_any(admin) => {}
             () = if_any(console) => {}

@@ -45,4 +45,4 @@ pub use reply::ReplyBody;
 pub use respond::unrecognised;
 pub use stack::{Gate, Parts, stack};
 pub use trace::{Conventions, SpanCounts, Tracing};
-pub use upstream::{Network, Target, TargetError, Upstream};
+pub use upstream::{Network, OwnUpstream, Target, TargetError, Upstream, UpstreamBody};

@@ -23,7 +23,7 @@ use crate::record::{Entry, Exchange};
 use crate::reply::Reply;
 use crate::respond::mode;
 use crate::routes::{HARMLESS, Posture, route};
-use crate::{HttpFault, KeyNames, Limits};
+use crate::{HttpFault, KeyNames, Limits, OwnUpstream};
 
 /// A request that was read, with what else goes on with it.
 pub(crate) struct Asked {
@@ -54,9 +54,11 @@ pub(crate) struct Inquired {
     pub(crate) entry: Entry,
 }
 
-/// The few headers of the caller that the upstream gets. All others stop here.
+/// The few headers of the caller that the upstream gets, and which upstream. All others stop here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PassedHeaders {
+    /// In place of the one that is configured.
+    pub(crate) own_upstream: Option<OwnUpstream>,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) api_key: Option<HeaderValue>,
     pub(crate) anthropic_version: Option<HeaderValue>,
@@ -65,9 +67,10 @@ pub(crate) struct PassedHeaders {
 }
 
 impl PassedHeaders {
-    fn of(headers: &HeaderMap) -> Self {
-        let get = |name| headers.get(name).cloned();
+    fn of(request: &Request<RequestBody>) -> Self {
+        let get = |name| request.headers().get(name).cloned();
         Self {
+            own_upstream: request.extensions().get().cloned(),
             authorization: get(header::AUTHORIZATION),
             api_key: get(names::API_KEY),
             anthropic_version: get(names::ANTHROPIC_VERSION),
@@ -192,7 +195,7 @@ where
             let who = layer.who(&caller, shown.as_ref());
             let posture = route(request.method(), request.uri(), layer.limits.checks)?;
             check_head(&request)?;
-            let passed = PassedHeaders::of(request.headers());
+            let passed = PassedHeaders::of(&request);
             match posture {
                 Posture::Harmless { id } => {
                     check_empty(request.body())?;

@@ -8,13 +8,15 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower::Service;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
 
 use proxy_dialects::Dialect;
 
@@ -108,6 +110,26 @@ fn bearer(key: &str) -> Result<HeaderValue, TargetError> {
     value.set_sensitive(true);
     Ok(value)
 }
+
+/// What a model server answers with: over a connection of ours, or brought by whoever called us.
+pub type UpstreamBody = Either<Incoming, UnsyncBoxBody<Bytes, BoxError>>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A model server for one exchange, in place of the one that is configured: a gateway that calls the guard passes the
+/// cleared request on itself and brings the answer. It travels in the extensions of an [`Arrival`]'s request.
+///
+/// It gets the credentials that the caller sent, never those that are configured: they are for one origin.
+///
+/// [`Arrival`]: crate::Arrival
+#[derive(Clone, Debug)]
+pub struct OwnUpstream(
+    pub  BoxCloneSyncService<
+        Request<Full<Bytes>>,
+        Response<UnsyncBoxBody<Bytes, BoxError>>,
+        BoxError,
+    >,
+);
 
 /// TCP, with TLS where the URL asks for it.
 pub type Network = HttpsConnector<HttpConnector>;
@@ -208,7 +230,8 @@ impl<C> Shared<C> {
         traced(request, None, &lookup.entry)
     }
 
-    /// The headers of every request. None of the caller's but those of [`PassedHeaders`].
+    /// The headers of every request. None of the caller's but those of [`PassedHeaders`]; Anthropic's clients send their
+    /// key in a header of its own, and with a key of ours it stays here.
     fn fill(
         &self,
         headers: &mut HeaderMap,
@@ -219,11 +242,12 @@ impl<C> Shared<C> {
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        let own = self.authorization.load();
-        let authorization = own.as_deref().or(passed.authorization.as_ref());
+        let configured = self.authorization.load();
+        let configured = configured.as_deref().filter(|_| passed.own_upstream.is_none());
+        let authorization = configured.or(passed.authorization.as_ref());
         let passed = [
             (header::AUTHORIZATION, authorization),
-            (names::API_KEY, self.callers_key(passed)),
+            (names::API_KEY, passed.api_key.as_ref().filter(|_| configured.is_none())),
             (names::ANTHROPIC_VERSION, passed.anthropic_version.as_ref()),
             (names::TRACEPARENT, passed.traceparent.as_ref()),
             (names::TRACESTATE, passed.tracestate.as_ref()),
@@ -251,36 +275,40 @@ fn traced(
     request
 }
 
-impl<C> Shared<C> {
-    /// Anthropic's clients send their key in a header of its own; with a key of ours it stays here.
-    fn callers_key<'a>(&self, passed: &'a PassedHeaders) -> Option<&'a HeaderValue> {
-        passed.api_key.as_ref().filter(|_| self.target.authorization.is_none())
+impl<C: Connect + Clone + Send + Sync + 'static> Upstream<C> {
+    fn send(&self, request: Request<Full<Bytes>>, own: Option<OwnUpstream>) -> Sent {
+        let time = self.shared.time;
+        let Some(OwnUpstream(own)) = own else {
+            let response = self.shared.client.request(request);
+            return Box::pin(async move { Ok(answered(time, response).await?.map(Either::Left)) });
+        };
+        let response = own.oneshot(request);
+        Box::pin(async move { Ok(answered(time, response).await?.map(Either::Right)) })
     }
 }
 
-impl<C: Connect + Clone + Send + Sync + 'static> Upstream<C> {
-    fn send(&self, request: Request<Full<Bytes>>) -> Sent {
-        let response = self.shared.client.request(request);
-        let time = self.shared.time;
-        Box::pin(async move {
-            match tokio::time::timeout(time, response).await {
-                Err(_) => Err(Denial::UpstreamTimeout),
-                Ok(Ok(response)) => Ok(response),
-                Ok(Err(error)) if error.is_connect() => {
-                    tracing::warn!(%error, "the upstream cannot be reached");
-                    Err(Denial::UpstreamUnreachable)
-                }
-                Ok(Err(error)) => Err(Denial::UpstreamInvalid(format!("it broke off: {error}"))),
-            }
-        })
+/// What comes within `time`.
+async fn answered<B, E: Into<BoxError>>(
+    time: Duration,
+    response: impl Future<Output = Result<Response<B>, E>>,
+) -> Result<Response<B>, Denial> {
+    let error = match tokio::time::timeout(time, response).await {
+        Err(_) => return Err(Denial::UpstreamTimeout),
+        Ok(Ok(response)) => return Ok(response),
+        Ok(Err(error)) => error.into(),
+    };
+    if error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect) {
+        tracing::warn!(%error, "the upstream cannot be reached");
+        return Err(Denial::UpstreamUnreachable);
     }
+    Err(Denial::UpstreamInvalid(format!("it broke off: {error}")))
 }
 
 /// An answer to come. Boxed: the client's own future is boxed already, this one adds the deadline.
-type Sent = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Denial>> + Send>>;
+type Sent = Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, Denial>> + Send>>;
 
 impl<C: Connect + Clone + Send + Sync + 'static> Service<Cleared<Asked>> for Upstream<C> {
-    type Response = Response<Incoming>;
+    type Response = Response<UpstreamBody>;
     type Error = Denial;
     type Future = Sent;
 
@@ -289,12 +317,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<Cleared<Asked>> for Ups
     }
 
     fn call(&mut self, cleared: Cleared<Asked>) -> Self::Future {
-        self.send(self.shared.request(&cleared.into_inner()))
+        let asked = cleared.into_inner();
+        self.send(self.shared.request(&asked), asked.passed.own_upstream)
     }
 }
 
 impl<C: Connect + Clone + Send + Sync + 'static> Service<Cleared<Lookup>> for Upstream<C> {
-    type Response = Response<Incoming>;
+    type Response = Response<UpstreamBody>;
     type Error = Denial;
     type Future = Sent;
 
@@ -303,6 +332,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<Cleared<Lookup>> for Up
     }
 
     fn call(&mut self, cleared: Cleared<Lookup>) -> Self::Future {
-        self.send(self.shared.list(&cleared.into_inner()))
+        let lookup = cleared.into_inner();
+        self.send(self.shared.list(&lookup), lookup.passed.own_upstream)
     }
 }

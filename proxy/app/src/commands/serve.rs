@@ -22,6 +22,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         if let Some(export) = traces {
             tracing::info!(collector = export, "traces");
         }
+        if let Some(ext_proc) = server.ext_proc_address()? {
+            tracing::info!(%ext_proc, "an Envoy may ask");
+        }
         if let Some(admin) = server.admin_address()? {
             tracing::info!(%admin, "metrics and health");
         }

@@ -78,6 +78,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
     let target = Target::parse(&upstream_url, None)
         .map_err(|error| Failure::environment("the stand-in cannot be used", &error))?;
     Ok(Config {
+        ext_proc: None,
         admin: None,
         console: None,
         // A single round of exchanges needs no port that anybody knows.
