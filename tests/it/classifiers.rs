@@ -99,6 +99,7 @@ impl Bench {
             panel,
             metrics: Arc::default(),
             tracing: proxy_stack::Tracing::default(),
+            cut_off: proxy_stack::CutOff::default(),
             issuers: None,
             limits,
             shared_limits: None,

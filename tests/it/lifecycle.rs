@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use crate::support::{Guard, POLICY, Reply, Script, Upstream, chat, post, raw, sse, try_post};
+use crate::support::{Guard, POLICY, Reply, Script, Upstream, chat, post, raw, sse};
 
 fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -124,22 +124,39 @@ async fn streams_under_way_are_finished_before_it_ends() {
 }
 
 #[tokio::test]
-async fn who_does_not_end_in_time_is_cut_off_and_that_is_on_record() {
-    let events = sse(&["word "; 400].map(|word| word));
-    let bytes = Script::response("200 OK\r\ncontent-type: text/event-stream", &events);
-    let upstream = Upstream::start(Script::Dribble(bytes, 20, Duration::from_millis(100))).await;
-    let mut guard = Guard::with(&upstream.url(), POLICY, "limits: { drain_seconds: 1 }");
-    let (address, question) = (guard.address, chat("hello", true).to_string());
-    let mut client = JoinSet::new();
-    client.spawn(async move { try_post(address, &[], question.as_bytes()).await });
-    reached(&upstream, 1).await;
-    let started = Instant::now();
-    guard.signal("TERM");
-    assert_eq!(guard.wait().code(), Some(0));
-    assert!(started.elapsed() < Duration::from_secs(5));
-    let reply = client.join_next().await.unwrap().unwrap();
-    assert!(reply.is_none_or(|reply| !reply.body.contains("[DONE]")));
-    assert_eq!((guard.closed().len(), guard.verify().ending), (1, Ending::Sealed));
+async fn who_does_not_end_in_time_is_cut_off_is_told_and_that_is_on_record() {
+    // A streamed answer that has begun, and one whose head has not come.
+    for (stream, piece, status) in [(true, 20, 200), (false, 1, 503)] {
+        let events = sse(&["word "; 400].map(|word| word));
+        let bytes = Script::response("200 OK\r\ncontent-type: text/event-stream", &events);
+        let pause = Duration::from_millis(100);
+        let upstream = Upstream::start(Script::Dribble(bytes, piece, pause)).await;
+        let mut guard = Guard::with(&upstream.url(), POLICY, "limits: { drain_seconds: 1 }");
+        let (address, question) = (guard.address, chat("hello", stream).to_string());
+        let mut client = JoinSet::new();
+        client.spawn(async move { post(address, &[], question.as_bytes()).await });
+        reached(&upstream, 1).await;
+        if stream {
+            // Its head is there when the first bytes of the body are.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let started = Instant::now();
+        guard.signal("TERM");
+        assert_eq!(guard.wait().code(), Some(0));
+        let took = started.elapsed();
+        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(5), "{took:?}");
+        let reply = client.join_next().await.unwrap().unwrap();
+        assert_eq!(reply.status, status);
+        assert!(reply.body.contains(r#""code":"shut_down""#), "{}", reply.body);
+        assert!(!reply.body.contains("[DONE]"));
+        let closed = guard.closed();
+        assert_eq!(closed.len(), 1);
+        assert_eq!(
+            (closed[0].outcome, closed[0].reason.as_deref()),
+            (Outcome::Failed, Some("shut_down"))
+        );
+        assert_eq!((closed[0].status, guard.verify().ending), (status, Ending::Sealed));
+    }
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ async fn gate(policies: &Arc<ActivePolicy>, upstream: &Upstream, dir: &Path) -> 
         panel: Panel::new([Check::new(id, BoxClassify::new(InProcess::new(triggers)))]),
         metrics: Arc::default(),
         tracing: proxy_stack::Tracing::default(),
+        cut_off: proxy_stack::CutOff::default(),
         issuers: None,
         limits,
         shared_limits: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proxy_audit::Journal;
 use proxy_console::{Console, Document, Parts, Rules, Users};
 use proxy_http::Http;
-use proxy_stack::{Arrival, Gate, ReplyBody};
+use proxy_stack::{Arrival, CutOff, Gate, ReplyBody};
 use tower::util::BoxCloneSyncService;
 
 use crate::config;
@@ -121,7 +121,8 @@ impl Served {
 
     /// Serves until `stop`.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) {
-        self.listener.serve((Http::default(), self.gate), stop, DRAIN).await;
+        let spoken = (Http::default(), self.gate);
+        self.listener.serve(spoken, stop, (DRAIN, CutOff::default())).await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use proxy_envoy::ExternalProcessor;
 use proxy_http::Http;
-use proxy_stack::Gate;
+use proxy_stack::{CutOff, Gate};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -19,6 +19,8 @@ use crate::tls::Greeting;
 const TLS_TIME: Duration = Duration::from_secs(10);
 /// Pause after `accept` failed, so that running out of file descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long those who are cut off are given to hear of it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What is spoken over a connection.
 pub(crate) trait Speak: Clone + Send + 'static {
@@ -80,12 +82,13 @@ impl Listener {
             .map_err(|error| Failure::environment("the listener has no address", &error))
     }
 
-    /// Serves `spoken` until `stop`, then lets what is under way finish for up to `drain`.
+    /// Serves `spoken` until `stop`, then lets what is under way finish for up to `drain`; what is not over then is told by
+    /// `cut_off`.
     pub(crate) async fn serve(
         self,
         spoken: impl Speak,
         stop: impl Future<Output = ()>,
-        drain: Duration,
+        (drain, cut_off): (Duration, CutOff),
     ) {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
@@ -111,8 +114,12 @@ impl Listener {
             }
         }
         drop(self.socket);
-        if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        let mut finished = std::pin::pin!(graceful.shutdown());
+        if tokio::time::timeout(drain, &mut finished).await.is_err() {
             tracing::warn!(seconds = drain.as_secs(), "answers still under way were cut off");
+            cut_off.now();
+            // Who does not read what ends its answer is left without.
+            let _heard = tokio::time::timeout(LAST_WORDS, finished).await;
         }
         connections.shutdown().await;
     }

@@ -15,7 +15,9 @@ use proxy_console::Rules;
 use proxy_envoy::ExternalProcessor;
 use proxy_http::Http;
 use proxy_index::Place;
-use proxy_stack::{ActivePolicy, Health, Metrics, Parts, SharedLimits, Tracing, Upstream, stack};
+use proxy_stack::{
+    ActivePolicy, CutOff, Health, Metrics, Parts, SharedLimits, Tracing, Upstream, stack,
+};
 use tokio::task::JoinSet;
 
 use crate::again::Again;
@@ -183,6 +185,7 @@ impl Server {
             Arc::clone(&health),
         );
         let mut sharing = share(config.shared_limits.clone(), &policies);
+        let cut_off = CutOff::default();
         let gate = stack(Parts {
             journal: Arc::clone(&journal),
             instance: config.instance,
@@ -195,10 +198,11 @@ impl Server {
             upstream,
             metrics,
             tracing,
+            cut_off: cut_off.clone(),
         });
         let never = std::future::pending;
-        let admin =
-            admin.map(|admin| admin.serve((Http::default(), status), never(), Duration::ZERO));
+        let at_once = (Duration::ZERO, CutOff::default());
+        let admin = admin.map(|admin| admin.serve((Http::default(), status), never(), at_once));
         let console = console.map(|console| console.serve(never()));
         let again = again.on_hangup()?;
         let stop = async {
@@ -208,9 +212,10 @@ impl Server {
         };
         let stop = stop.shared();
         let envoys = ext_proc.map(|listener| {
-            listener.serve(ExternalProcessor::new(gate.clone()), stop.clone(), config.drain)
+            let processor = ExternalProcessor::new(gate.clone());
+            listener.serve(processor, stop.clone(), (config.drain, cut_off.clone()))
         });
-        let callers = listener.serve((Http::default(), gate), stop, config.drain);
+        let callers = listener.serve((Http::default(), gate), stop, (config.drain, cut_off));
         // Both stop when they are told.
         let guarded = async { tokio::join!(callers, OptionFuture::from(envoys)) };
         supervisor::ready(&ready);

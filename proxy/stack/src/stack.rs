@@ -20,7 +20,8 @@ use crate::record::RecordLayer;
 use crate::respond::RespondLayer;
 use crate::upstream::Network;
 use crate::{
-    ActivePolicy, Arrival, KeyNames, Limits, Metrics, ReplyBody, SharedLimits, Tracing, Upstream,
+    ActivePolicy, Arrival, CutOff, KeyNames, Limits, Metrics, ReplyBody, SharedLimits, Tracing,
+    Upstream,
 };
 
 /// The whole proxy as one service: a request in, a response out, no errors. Boxed here because its type names
@@ -52,6 +53,8 @@ pub struct Parts<C = Network> {
     pub metrics: Arc<Metrics>,
     /// Whether exchanges are traced.
     pub tracing: Tracing,
+    /// When nobody is waited for any more.
+    pub cut_off: CutOff,
 }
 
 /// Puts the layers together, outermost first.
@@ -69,6 +72,7 @@ pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gat
         upstream,
         metrics,
         tracing,
+        cut_off,
     } = parts;
     let service = ServiceBuilder::new()
         // Outside the record, which closes itself as failed while a panic passes through.
@@ -76,7 +80,8 @@ pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gat
         // Outside everything that can say no: a refusal is recorded like an answer.
         .layer(
             RecordLayer::new((journal, instance), policies, Arc::clone(&metrics), tracing)
-                .believing(issuers),
+                .believing(issuers)
+                .until(cut_off),
         )
         // From here on in, a layer says no with a `Denial`.
         .layer(RespondLayer)

@@ -242,6 +242,7 @@ fn gate(journal: Arc<Journal>, model: Arc<Model>) -> Gate {
         ),
         metrics: Arc::default(),
         tracing: proxy_stack::Tracing::default(),
+        cut_off: proxy_stack::CutOff::default(),
         issuers: None,
     })
 }

@@ -11,9 +11,10 @@ use futures_util::stream::{Stream, StreamExt, unfold};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use opentelemetry::trace::TraceId;
-use proxy_audit::{Journal, JournalError, Opened};
+use proxy_audit::{Journal, JournalError, Opened, Outcome};
 use proxy_dialects::{ApiError, Dialect};
 use proxy_identity::Issuers;
+use tokio::sync::OwnedSemaphorePermit;
 use tower::{Layer, Service};
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ use super::Entry;
 use crate::Metrics;
 use crate::active::{ActivePolicy, InForce};
 use crate::arrival::{Arrival, Caller, HttpFault, RequestBody, Shown, shown};
+use crate::cut_off::CutOff;
 use crate::headers as names;
 use crate::reply::{Content, Ending, Part, Reply, ReplyBody};
 use crate::routes::{recorded, spoken};
@@ -47,6 +49,7 @@ pub(crate) struct RecordLayer {
     metrics: Arc<Metrics>,
     tracing: Tracing,
     issuers: Option<Issuers>,
+    cut_off: CutOff,
 }
 
 impl RecordLayer {
@@ -58,12 +61,18 @@ impl RecordLayer {
         metrics: Arc<Metrics>,
         tracing: Tracing,
     ) -> Self {
-        Self { journal, instance, policies, metrics, tracing, issuers: None }
+        let (issuers, cut_off) = (None, CutOff::default());
+        Self { journal, instance, policies, metrics, tracing, issuers, cut_off }
     }
 
     /// The same; who shows a token of `issuers` is recorded as whom it proves.
     pub(crate) fn believing(self, issuers: Option<Issuers>) -> Self {
         Self { issuers, ..self }
+    }
+
+    /// The same; what is not over at `cut_off` ends there, and says so to its caller and in its record.
+    pub(crate) fn until(self, cut_off: CutOff) -> Self {
+        Self { cut_off, ..self }
     }
 }
 
@@ -111,10 +120,13 @@ where
         let in_force = self.layer.policies.load();
         let Arrival { request, fault, .. } = arrival;
         let exchange = Exchange { request, fault, caller, shown, entry: entry.clone(), in_force };
-        let reply = self.inner.call(exchange);
+        let (reply, cut_off) = (self.inner.call(exchange), self.layer.cut_off.clone());
         Box::pin(async move {
-            let Ok(reply) = reply.await;
-            Ok(settle(entry, reply).await)
+            tokio::select! {
+                biased;
+                Ok(reply) = reply => Ok(settle(entry, reply, cut_off).await),
+                () = cut_off.reached() => Ok(cut(&entry).await),
+            }
         })
     }
 }
@@ -136,7 +148,7 @@ impl RecordLayer {
 }
 
 /// Closes the record of a reply, now or when its answer is complete, and only then gives it a body.
-async fn settle(entry: Entry, reply: Reply) -> Response<ReplyBody> {
+async fn settle(entry: Entry, reply: Reply, cut_off: CutOff) -> Response<ReplyBody> {
     let Reply { status, mut headers, content, permit } = reply;
     if let Some(id) = names::id(entry.id()) {
         headers.insert(names::DECISION_ID, id);
@@ -149,18 +161,11 @@ async fn settle(entry: Entry, reply: Reply) -> Response<ReplyBody> {
             let released = bytes.len() as u64;
             match entry.close(outcome, status.as_u16(), released).await {
                 Ok(()) => respond(status, headers, ReplyBody::whole(bytes, permit)),
-                Err(error) => {
-                    let bytes = Bytes::from(unrecorded(&error).to_bytes());
-                    respond(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        unrecorded_headers(headers),
-                        ReplyBody::whole(bytes, permit),
-                    )
-                }
+                Err(error) => unavailable(&unrecorded(&error), headers, permit),
             }
         }
         Content::Streamed { parts, keep_alive, dialect } => {
-            let settling = Settling { entry, status, parts, dialect, released: 0 };
+            let settling = Settling { entry, status, parts, dialect, released: 0, cut_off };
             let parts = Box::pin(unfold(Some(settling), Settling::next));
             respond(status, headers, ReplyBody::streamed(parts, keep_alive, permit))
         }
@@ -195,13 +200,14 @@ struct Settling {
     dialect: Dialect,
     /// Bytes that have left.
     released: u64,
+    cut_off: CutOff,
 }
 
 impl Settling {
     /// The next bytes to send, and what comes after them.
     async fn next(settling: Option<Self>) -> Option<(Bytes, Option<Self>)> {
         let mut settling = settling?;
-        let (bytes, recorded, last) = match settling.parts.next().await? {
+        let (bytes, recorded, last) = match settling.part().await? {
             Part::Some(events, let_go) => {
                 let bytes = settling.encode(&events);
                 let recorded = match let_go {
@@ -233,6 +239,19 @@ impl Settling {
         }
     }
 
+    /// What was decided about next, or the end of patience.
+    async fn part(&mut self) -> Option<Part> {
+        tokio::select! {
+            biased;
+            part = self.parts.next() => part,
+            () = self.cut_off.reached() => {
+                let events = vec![self.dialect.error(&stopping())];
+                let reason = Some(CutOff::REASON);
+                Some(Part::Last(Ending { events, outcome: Outcome::Failed, reason }))
+            }
+        }
+    }
+
     fn encode(&mut self, events: &[Vec<u8>]) -> Bytes {
         let encoded = events.iter().flat_map(|event| self.dialect.encode_event(event));
         let bytes: Vec<u8> = encoded.collect();
@@ -248,6 +267,32 @@ fn respond(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<
     response
 }
 
+/// Ends an exchange that has no answer yet.
+async fn cut(entry: &Entry) -> Response<ReplyBody> {
+    entry.note(|closed| closed.reason = Some(CutOff::REASON.into()));
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let closed = entry.close(Outcome::Failed, status.as_u16(), 0).await;
+    let error = closed.map_or_else(|error| unrecorded(&error), |()| stopping());
+    let id = names::id(entry.id()).map(|id| (names::DECISION_ID, id));
+    unavailable(&error, id.into_iter().collect(), None)
+}
+
+/// What callers are told who are not waited for any longer.
+fn stopping() -> ApiError {
+    let message = "the guard is stopping, and this took longer than it waits";
+    ApiError::new("server_error", CutOff::REASON, message)
+}
+
+/// An error in the place of an answer with these `headers`.
+fn unavailable(
+    error: &ApiError,
+    headers: HeaderMap,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Response<ReplyBody> {
+    let body = ReplyBody::whole(error.to_bytes().into(), permit);
+    respond(StatusCode::SERVICE_UNAVAILABLE, unanswered(headers), body)
+}
+
 /// What the client is told when the decision could not be recorded: nothing of the answer.
 fn unrecorded(error: &JournalError) -> ApiError {
     tracing::error!(%error, "a decision could not be recorded; its answer is withheld");
@@ -259,7 +304,7 @@ fn unrecorded(error: &JournalError) -> ApiError {
 }
 
 /// The head of that error: what names the decision and the policy stays, what described the answer goes.
-fn unrecorded_headers(reply: HeaderMap) -> HeaderMap {
+fn unanswered(reply: HeaderMap) -> HeaderMap {
     let named = [names::DECISION_ID, names::POLICY];
     let kept = reply.into_iter().filter_map(|(name, value)| Some((name?, value)));
     let mut headers: HeaderMap = kept.filter(|(name, _)| named.contains(name)).collect();
