@@ -15,10 +15,10 @@ PAUSE = 0.05
 PLAIN = "w3"
 
 
-async def all_begun(callers, count):
-    """Waits until `count` answers have begun: their heads are there."""
+async def all_begun(callers, asked):
+    """Waits until each answer has begun, that is, its head is there; the first may be over by then."""
     until = time.monotonic() + 30
-    while sum(connection.head > 0 for connection in callers.asking) < count:
+    while sum(connection.head > 0 for connection in callers.asking) + sum(task.done() for task in asked) < len(asked):
         if time.monotonic() > until:
             raise SystemExit("not all answers began within 30 s")
         await asyncio.sleep(0.01)
@@ -27,15 +27,14 @@ async def all_begun(callers, count):
 async def one_round(guard, streams, outlast, rng, problems):
     """How long the guard took to end, and how many answers came whole and were cut."""
     callers = Callers(guard.address, kept=0)
-    # From less than a second to most of the limit; `outlast` of them go on for a minute.
-    lengths = [rng.randrange(15, 55) for _ in range(streams - outlast)] + [1200] * outlast
+    # From a second and a half to most of the limit; `outlast` of them go on for a minute.
+    lengths = [rng.randrange(30, 70) for _ in range(streams - outlast)] + [1200] * outlast
     asked = [asyncio.ensure_future(callers.ask(question(f"w{n}-p{PAUSE * 1000:.0f}", f"Count to {n}.", True)))
              for n in lengths]
     ended = {}
     for at, task in enumerate(asked):
         task.add_done_callback(lambda _, at=at: ended.__setitem__(at, time.monotonic()))
-    # The shortest ones may be over by then; there is no limit to be cut by for those.
-    await all_begun(callers, sum(not task.done() for task in asked))
+    await all_begun(callers, asked)
     alive = sum(not task.done() for task in asked)
     told = time.monotonic()
     guard.process.send_signal(signal.SIGTERM)
