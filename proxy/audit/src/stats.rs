@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Stats {
     /// Records that are durable, of those that this process has appended.
     pub durable: u64,
+    /// The number of the last record that is durable, of the journal's own too: it and all before it stand.
+    pub last_durable: u64,
     /// Records that were not taken, because the disk does not keep up or because the journal has failed.
     pub refused: u64,
     /// Syncs that have returned.
@@ -30,6 +32,7 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     durable: AtomicU64,
+    last_durable: AtomicU64,
     refused: AtomicU64,
     syncs: AtomicU64,
     sync_nanos: AtomicU64,
@@ -48,6 +51,11 @@ impl Counters {
         self.durable.fetch_add(records as u64, Ordering::Relaxed);
     }
 
+    /// Record number `seq` is durable, and all before it.
+    pub(crate) fn reached(&self, seq: u64) {
+        self.last_durable.fetch_max(seq, Ordering::Relaxed);
+    }
+
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
@@ -61,6 +69,7 @@ impl Counters {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Stats {
             durable: get(&self.durable),
+            last_durable: get(&self.last_durable),
             refused: get(&self.refused),
             syncs: get(&self.syncs),
             sync_time: Duration::from_nanos(get(&self.sync_nanos)),

@@ -20,6 +20,8 @@ const UNHURRIED: Duration = Duration::from_millis(10);
 struct Inner {
     /// The file with bytes that no sync has covered.
     dirty: Option<Arc<dyn DiskFile>>,
+    /// The number of the last record in it.
+    last: u64,
     /// Receipts that the next sync settles.
     promises: Vec<Promise>,
     /// Whether somebody waits for the next sync.
@@ -42,12 +44,12 @@ impl SyncQueue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands over what was written to `file`, leaving `promises` empty. Unless it is `urgent`, the sync may wait
-    /// for something that is.
+    /// Hands over what was written to `file`, up to record number `last`, leaving `promises` empty. Unless it is
+    /// `urgent`, the sync may wait for something that is.
     pub(crate) fn push(
         &self,
         shared: &Shared,
-        file: &Arc<dyn DiskFile>,
+        (file, last): (&Arc<dyn DiskFile>, u64),
         (promises, urgent): (&mut Vec<Promise>, bool),
     ) {
         let mut inner = self.lock();
@@ -57,6 +59,7 @@ impl SyncQueue {
             return;
         }
         inner.promises.append(promises);
+        inner.last = last;
         let news = inner.dirty.replace(Arc::clone(file)).is_none() || (urgent && !inner.urgent);
         inner.urgent |= urgent;
         let wake = news && !inner.syncing;
@@ -100,8 +103,8 @@ impl SyncQueue {
         promises.into_iter().for_each(|promise| promise.fail(error.clone()));
     }
 
-    /// Takes everything that the next sync covers. `None`: stop.
-    fn next(&self, promises: &mut Vec<Promise>) -> Option<Arc<dyn DiskFile>> {
+    /// Takes everything that the next sync covers, and the number of its last record. `None`: stop.
+    fn next(&self, promises: &mut Vec<Promise>) -> Option<(Arc<dyn DiskFile>, u64)> {
         let mut inner = self.lock();
         loop {
             let due = inner.urgent || inner.stopping;
@@ -109,7 +112,7 @@ impl SyncQueue {
                 mem::swap(&mut inner.promises, promises);
                 inner.urgent = false;
                 inner.syncing = true;
-                return Some(file);
+                return Some((file, inner.last));
             }
             if inner.stopping {
                 return None;
@@ -135,11 +138,12 @@ impl SyncQueue {
 pub(crate) fn run(shared: &Shared) {
     let _guard = FailOnPanic(shared);
     let mut promises = Vec::new();
-    while let Some(file) = shared.syncs.next(&mut promises) {
+    while let Some((file, last)) = shared.syncs.next(&mut promises) {
         let began = Instant::now();
         match file.sync() {
             Ok(()) => {
                 shared.counters.synced(began.elapsed(), promises.len());
+                shared.counters.reached(last);
                 shared.syncs.done();
                 promises.drain(..).for_each(Promise::durable);
             }

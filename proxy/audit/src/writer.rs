@@ -164,6 +164,7 @@ impl Writer {
         self.write_staged()?;
         self.segment.file.sync()?;
         self.disk.sync()?;
+        self.shared.counters.reached(self.head.seq);
         self.staged.promises.drain(..).for_each(Promise::durable);
         Ok(open)
     }
@@ -297,7 +298,7 @@ impl Writer {
         self.staged.promises.iter().for_each(Promise::written);
         let urgent = mem::take(&mut self.staged.urgent);
         let settled = (&mut self.staged.promises, urgent);
-        self.shared.syncs.push(&self.shared, &self.segment.file, settled);
+        self.shared.syncs.push(&self.shared, (&self.segment.file, self.head.seq), settled);
         Ok(())
     }
 
