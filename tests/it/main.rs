@@ -44,6 +44,7 @@ mod routes;
 mod secrets;
 mod shared_index;
 mod shared_limits;
+mod sinks;
 mod streams;
 mod tokens;
 mod traces;

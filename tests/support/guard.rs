@@ -45,6 +45,11 @@ impl Guard {
         Self::run(command, upstream, files, Arc::new(tempfile::tempdir().unwrap()))
     }
 
+    /// On a directory that is there, with its log in `audit`.
+    pub fn on(dir: &Arc<tempfile::TempDir>, upstream: &str, settings: &str) -> Self {
+        Self::run(Command::new(Self::binary()), upstream, (POLICY, settings), Arc::clone(dir))
+    }
+
     /// On the same audit directory again.
     pub fn restart(mut self, upstream: &str) -> Self {
         let dir = Arc::clone(&self.dir);

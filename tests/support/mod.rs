@@ -3,6 +3,7 @@
 
 mod client;
 mod guard;
+pub mod nats;
 mod policy;
 pub mod postgres;
 pub mod strace;

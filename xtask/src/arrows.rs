@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy-identity", &[]),
     ("proxy-index", &["classifiers-core", "proxy-audit"]),
     ("proxy-replay", &["classifiers-core", "policies", "proxy-audit"]),
+    ("proxy-sinks", &["proxy-audit"]),
     (
         "proxy-console",
         &[
@@ -83,6 +84,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "proxy-identity",
             "proxy-index",
             "proxy-replay",
+            "proxy-sinks",
             "proxy-stack",
         ],
     ),
@@ -92,6 +94,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Libraries that only one package may use, so that nothing else is tied to them.
 const CONFINED: &[(&str, &str)] = &[
+    ("async-nats", "proxy-sinks"),
     ("candle-core", "classifiers-llama-guard"),
     ("candle-nn", "classifiers-llama-guard"),
     ("jsonwebtoken", "proxy-identity"),

@@ -11,6 +11,7 @@ use classifiers_prompt_guard::{Device, Options};
 use jiff::civil::Date;
 use policies::{Policy, library};
 use proxy_index::Place;
+use proxy_sinks::Nats;
 use proxy_stack::{KeyNames, Limits, SharedLimits, Target};
 use serde::Deserialize;
 
@@ -21,6 +22,7 @@ use crate::failure::Failure;
 use crate::indexed;
 use crate::registry::{Llama, Model, Models, Standby};
 use crate::shared::SharedFile;
+use crate::sinks::SinksFile;
 use crate::tls::{Tls, UpstreamTls};
 use crate::tokens::{TokenFile, Tokens};
 use crate::traces::{Traces, TracesFile};
@@ -146,6 +148,8 @@ struct AuditFile {
     anchor: Option<PathBuf>,
     /// A file for the index, or the address of one that many proxies share.
     index: Option<String>,
+    /// Where it is sent on to.
+    sinks: SinksFile,
 }
 
 #[derive(Debug, Deserialize)]
@@ -214,6 +218,8 @@ pub(crate) struct Config {
     pub(crate) audit_anchor: Option<PathBuf>,
     /// Where the log is indexed, unless in its own folder.
     pub(crate) audit_index: Option<Place>,
+    /// Where the log is sent on to, if anywhere.
+    pub(crate) nats: Option<Nats>,
     pub(crate) tls: Option<Tls>,
     pub(crate) instance: Arc<str>,
     pub(crate) limits: Limits,
@@ -249,6 +255,7 @@ impl Config {
         let audit_dir =
             args.audit_dir.clone().or(file.audit.dir).unwrap_or_else(|| AUDIT_DIR.into());
         let index = args.audit_index.clone().or(file.audit.index);
+        let instance = file.instance.or_else(host_name).unwrap_or_else(|| "portcullis".to_owned());
         Ok(Self {
             console: console(args.console, file.console, &audit_dir),
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
@@ -268,11 +275,8 @@ impl Config {
             audit_anchor: file.audit.anchor,
             audit_index: index.as_deref().map(indexed::place).transpose()?,
             tls: file.tls.map(Tls::from),
-            instance: file
-                .instance
-                .or_else(host_name)
-                .unwrap_or_else(|| "portcullis".to_owned())
-                .into(),
+            nats: file.audit.sinks.nats(&instance)?,
+            instance: instance.into(),
             limits: limits(&file.limits, file.checks),
             shared_limits: args.shared.limits(file.shared_limits)?,
             drain: file.limits.drain_seconds.map_or(DRAIN, Duration::from_secs),

@@ -16,6 +16,7 @@ mod reload;
 mod remote;
 mod server;
 mod shared;
+mod sinks;
 mod supervisor;
 mod tls;
 mod tokens;

@@ -15,6 +15,7 @@ use proxy_console::Rules;
 use proxy_envoy::ExternalProcessor;
 use proxy_http::Http;
 use proxy_index::Place;
+use proxy_sinks::Sink;
 use proxy_stack::{
     ActivePolicy, CutOff, Health, Metrics, Parts, SharedLimits, Tracing, Upstream, stack,
 };
@@ -28,6 +29,7 @@ use crate::indexed::Indexed;
 use crate::listener::Listener;
 use crate::registry;
 use crate::reload::Reload;
+use crate::sinks;
 use crate::supervisor::{self, Given};
 use crate::tls::Greeting;
 use crate::tokens::Tokens;
@@ -54,11 +56,13 @@ pub(crate) struct Server {
     exports: Option<Exports>,
     /// Keeps the index up with the log, where no page does.
     _indexed: Option<Indexed>,
+    /// Sends the log on.
+    sink: Option<Sink>,
 }
 
 impl Server {
     /// Gets everything ready; from then on connections are queued.
-    pub(crate) async fn start(config: Config) -> Result<Self, Failure> {
+    pub(crate) async fn start(mut config: Config) -> Result<Self, Failure> {
         let panel = registry::panel(&config.models, config.policy.timeout())?;
         stands_by(&config, &panel)?;
         let (target, time) = (config.target.clone(), config.limits.upstream_time);
@@ -104,8 +108,9 @@ impl Server {
         let again = Again { greetings, key };
         let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
         let reload = config.policy_file.as_ref().map(watch).transpose()?;
+        let sink = sinks::start(&mut config, &journal)?;
         let metrics = Metrics::default().with_shared_limits(config.shared_limits.clone());
-        let metrics = Arc::new(metrics);
+        let metrics = Arc::new(metrics.with_more(sink.as_ref().map(Sink::metrics)));
         let (tracing, exports) = config.traces.start(&config.instance, &metrics)?;
         Ok(Self {
             listener,
@@ -123,6 +128,7 @@ impl Server {
             tracing,
             exports,
             _indexed: indexed,
+            sink,
         })
     }
 
@@ -171,6 +177,7 @@ impl Server {
             tracing,
             exports,
             _indexed,
+            sink,
         } = self;
         let tokens = config.tokens;
         let issuers = tokens.as_ref().map(|tokens| tokens.issuers.clone());
@@ -233,9 +240,9 @@ impl Server {
         if let Some(exports) = exports {
             exports.finish().await;
         }
-        journal
-            .close()
-            .map_err(|error| Failure::environment("the audit log could not be sealed", &error))
+        let closed = journal.close();
+        sinks::finish(sink).await;
+        closed.map_err(|error| Failure::environment("the audit log could not be sealed", &error))
     }
 }
 

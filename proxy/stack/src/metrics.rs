@@ -68,6 +68,16 @@ pub struct Metrics {
     pub(crate) requests: Requests,
     shared_limits: Option<SharedLimits>,
     spans: SpanCounts,
+    more: Option<More>,
+}
+
+/// What others write about themselves.
+struct More(Box<dyn Fn(&mut String) + Send + Sync>);
+
+impl std::fmt::Debug for More {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("More")
+    }
 }
 
 /// Counts of values by size.
@@ -158,6 +168,12 @@ impl Metrics {
         Self { shared_limits: limits, ..self }
     }
 
+    /// The same, with what `more` appends in the text format of Prometheus, if there is any.
+    #[must_use]
+    pub fn with_more(self, more: Option<impl Fn(&mut String) + Send + Sync + 'static>) -> Self {
+        Self { more: more.map(|more| More(Box::new(more))), ..self }
+    }
+
     /// A stream is over that held up to so many bytes at a time.
     pub(crate) fn stream_held(&self, bytes: usize) {
         self.held.add(bytes as u64, &BYTES);
@@ -191,6 +207,9 @@ impl Metrics {
             limits.write(&mut text);
         }
         self.spans.write(&mut text);
+        if let Some(More(more)) = &self.more {
+            more(&mut text);
+        }
         text
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use proxy_sinks::SinkError;
 
 use super::serve::runtime;
 use crate::args::ServeArgs;
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         runtime()?.block_on(upstream(&config)),
         runtime()?.block_on(shared_limits(&config)),
         runtime()?.block_on(traces(&config)),
+        runtime()?.block_on(sinks(&config)),
     ];
     findings.iter().for_each(say);
     let issuers = runtime()?.block_on(tokens(&config));
@@ -197,6 +199,25 @@ async fn traces(config: &Config) -> Finding {
         },
     };
     Finding { what: "traces", said }
+}
+
+/// Whether the audit log is taken where it is sent on to.
+async fn sinks(config: &Config) -> Finding {
+    let said = match &config.nats {
+        None => Ok("off; the audit log is sent on where `audit: { sinks: ... }` says".to_owned()),
+        Some(nats) => match nats.probe().await {
+            Ok(stream) => Ok(format!("the stream {stream} of NATS takes the audit log")),
+            // It may be forbidden to ask.
+            Err(error @ SinkError::Unknown(_)) => {
+                Ok(format!("NATS lets us in; {}", crate::failure::chain(&error)))
+            }
+            Err(error) => Err(format!(
+                "{}; requests are answered all the same, and what was not sent goes out later",
+                crate::failure::chain(&error)
+            )),
+        },
+    };
+    Finding { what: "sinks", said }
 }
 
 /// Whether everyone who judges gives verdicts.

@@ -96,6 +96,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         audit_dir: audit_dir.to_owned(),
         audit_anchor: None,
         audit_index: None,
+        nats: None,
         tls: None,
         instance: "demo".into(),
         limits: Limits::default(),

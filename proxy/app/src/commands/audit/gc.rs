@@ -1,6 +1,7 @@
 //! `portcullis audit gc`
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ pub(super) fn run(args: &GcArgs) -> Result<ExitCode, Failure> {
     let (keep, why) = keep(args)?;
     let (dir, now) = (&args.dir, Timestamp::now());
     let read = |error: proxy_audit::ReadError| unreadable(dir, &error);
-    let seq = first_that_stays(dir, |record| stays(record, &keep, now)).map_err(read)?;
+    let old = first_that_stays(dir, |record| stays(record, &keep, now)).map_err(read)?;
+    let seq = sent(dir, old)?;
     if args.dry_run {
         let what = match seq {
             0 | 1 => "nothing would be removed".to_owned(),
@@ -39,6 +41,20 @@ pub(super) fn run(args: &GcArgs) -> Result<ExitCode, Failure> {
     };
     writeln!(std::io::stdout(), "{what}").ok();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Records before number `old` may go, but not those that a sink has not been sent: the first that must stay.
+fn sent(dir: &Path, old: u64) -> Result<u64, Failure> {
+    let unsent = proxy_sinks::unsent(dir)
+        .map_err(|error| Failure::environment("it cannot be seen what was sent on", &error))?;
+    let Some(unsent) = unsent.filter(|unsent| unsent.first < old) else { return Ok(old) };
+    eprintln!(
+        "the records from {} on stay, although they are old enough: they were not sent on yet. If nobody wants them any \
+         more, remove {}",
+        unsent.first,
+        unsent.file.display()
+    );
+    Ok(unsent.first)
 }
 
 /// Rids the index of what is not in the log any more: it has the words of texts.
