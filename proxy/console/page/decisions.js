@@ -203,8 +203,8 @@ class Decisions {
     const counts = {};
     for (const { counts: one } of data.buckets) for (const [name, count] of Object.entries(one)) counts[name] = (counts[name] ?? 0) + count;
     const total = Object.values(counts).reduce((a, b) => a + b, 0);
-    fill(this.total, h("strong", {}, number(total)), total === 1 ? " decision" : " decisions");
-    this.count = total;
+    fill(this.total, data.more && "more than ", h("strong", {}, number(data.more ? total - 1 : total)), total === 1 ? " decision" : " decisions",
+      data.more && h("span.faint", { title: "The chart counts the newest; a filter of times alone is counted whole" }, ", the chart has the newest"));
     if (data.buckets.length === 0) {
       fill(this.chart, h("p.faint.none", {}, "No decisions in this time."));
       return;
@@ -218,7 +218,7 @@ class Decisions {
 
   drawFacets(data) {
     const groups = data.facets.filter(({ values }) => values.some(([name]) => name !== null));
-    fill(this.facets, groups.map(({ field, values, more }) => h("details.facet", { open: true }, h("summary", {}, FACET_TITLES[field] ?? field),
+    fill(this.facets, data.more && h("p.faint.facet-of", { title: "Values that only older decisions have are found by the filter" }, `Of the newest ${number(data.decisions)}`), groups.map(({ field, values, more }) => h("details.facet", { open: true }, h("summary", {}, FACET_TITLES[field] ?? field),
       h("ul", {}, values.map(([name, count]) => this.facetValue(field, name ?? "none", count))),
       more && h("p.faint.facet-more", {}, "and more: use the filter"))));
   }

@@ -44,18 +44,22 @@ function cards(data, width, query) {
   const total = Object.values(counts).reduce((a, b) => a + b, 0);
   if (total === 0) return h("section.card.panel.span-12", {}, h("div.empty", {}, h("h2", {}, "No decisions in this time"), h("p", {}, "Choose a longer time.")));
   const figure = (title, value, note) => h("section.card.figure.span-3", {}, h("h2.quiet", {}, title), h("strong", {}, value), h("span.faint", {}, note));
+  // Whatever takes longer to count than decisions themselves is counted of the newest.
+  const newest = data.more ? ` in the newest ${number(data.newest)}` : "";
   const stopped = (counts.blocked ?? 0) + (counts.redacted ?? 0);
   return [
-    figure("Decisions", number(total), `${number(data.keys)} ${data.keys === 1 ? "key" : "keys"}`),
+    figure("Decisions", data.timeline.more ? `${number(total - 1)}+` : number(total), `${number(data.keys)} ${data.keys === 1 ? "key" : "keys"}${newest}`),
     figure("Blocked or redacted", number(stopped), `${percent(stopped / total)} of all`),
     figure("No verdict", number(counts.guard_unavailable ?? 0), "a check failed or was late"),
     figure("Added by the guard", data.latency ? milliseconds(data.latency.guard.p50) : "–", data.latency ? `median; 95 %: ${milliseconds(data.latency.guard.p95)}` : "nothing measured"),
     panel("Over time", 12, timeline(data.timeline, { width: width - 34, height: 170, label: `Decisions over time: ${number(total)}` }),
       legend(data.timeline_counts, (name) => go(api.at("/decisions", { q: filter.toggle(query, "outcome", OUTCOME[name] ?? name) })))),
-    panel("Because of", 6, data.hazards.length === 0 ? h("p.quiet", {}, "No rule asked for anything.") : bars(data.hazards, query)),
+    panel("Because of", 6, data.hazards.length === 0 ? h("p.quiet", {}, `No rule asked for anything${newest}.`) : bars(data.hazards, query),
+      data.more && h("p.faint.small", {}, `Of the newest ${number(data.newest)} decisions.`)),
     panel("False alarms, by what reviewers say", 6, ...alarms(data.alarms, width)),
     panel("Scores against thresholds", 12, data.scores.distributions.length === 0 ? h("p.quiet", {}, "No scores.") : multiples(data.scores)),
-    panel("Where the time goes", 12, data.latency ? latency(data.latency) : h("p.quiet", {}, "Nothing measured.")),
+    panel("Where the time goes", 12, data.latency ? latency(data.latency) : h("p.quiet", {}, "Nothing measured."),
+      data.more && h("p.faint.small", {}, `Of the newest ${number(data.newest)} decisions.`)),
   ];
 }
 

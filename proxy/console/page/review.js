@@ -66,9 +66,9 @@ class Review {
     this.item.scrollTop = 0;
   }
 
-  show({ waiting, done, agreement, upcoming, id }) {
+  show({ waiting, more, done, agreement, upcoming, id }) {
     fill(this.figures,
-      h("div.figure", {}, h("strong", {}, number(waiting)), h("span.quiet", {}, waiting === 1 ? "decision waits" : "decisions wait")),
+      h("div.figure", {}, h("strong", {}, number(waiting), more && "+"), h("span.quiet", {}, waiting === 1 ? "decision waits" : "decisions wait")),
       h("div.figure", {}, h("strong", {}, number(done)), h("span.quiet", {}, "yours today")),
       h("div.figure", { title: `${number(agreement.decisions)} decisions with two opinions, ${number(agreement.same)} the same` },
         h("strong", {}, agreement.kappa === null ? "–" : agreement.kappa.toFixed(2)), h("span.quiet", {}, agreement.decisions === 0 ? "no second opinions" : `κ, ${percent(agreement.same / agreement.decisions, 0)} agree`)));

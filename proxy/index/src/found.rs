@@ -1,5 +1,7 @@
 //! What the index answers.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use proxy_audit::{Action, Assessment, Entry, Examined, Keep};
 use serde::Serialize;
@@ -144,8 +146,22 @@ fn name<S: serde::Serializer>(field: &Field, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_str(field.name())
 }
 
-/// Decisions over time.
+/// Values of several fields, and of which decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Facets {
+    /// The decisions that were looked at: the newest that match.
+    pub decisions: u64,
+    /// Whether there are more that match.
+    pub more: bool,
+    /// One for each field.
+    pub facets: Vec<Facet>,
+}
+
+/// By category or rule, how many decisions that are because of it ended how.
+pub type Causes = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// Decisions over time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Timeline {
     /// When the first interval begins.
     pub start: Timestamp,
@@ -153,13 +169,17 @@ pub struct Timeline {
     pub width_ms: i64,
     /// One for each interval.
     pub bars: Vec<Bar>,
+    /// How many ended how, in all intervals.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Whether only the newest were counted, and there are more.
+    pub more: bool,
 }
 
 /// The decisions of one interval.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Bar {
     /// Action, or the outcome where no policy was asked, and how many.
-    pub counts: Vec<(String, u64)>,
+    pub counts: BTreeMap<String, u64>,
 }
 
 /// How the scores of one category by one classifier are distributed.

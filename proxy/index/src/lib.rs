@@ -32,8 +32,8 @@ pub use error::IndexError;
 pub use filter::FilterError;
 pub use follow::Following;
 pub use found::{
-    Act, Agreement, Bar, Detail, Distribution, Facet, Latency, Listed, Progress, Quantiles, Reveal,
-    Review, Row, Scores, Timeline, Unsound, View,
+    Act, Agreement, Bar, Causes, Detail, Distribution, Facet, Facets, Latency, Listed, Progress,
+    Quantiles, Reveal, Review, Row, Scores, Timeline, Unsound, View,
 };
 pub use index::{Address, FILE, Index, Place};
 pub use labelled::{judged, labelled_lines, verdict};

@@ -26,11 +26,13 @@ impl Index {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Listed, IndexError> {
-        let mut selected = self.selected(query);
-        if let Some(before) = before {
-            selected.and(&format!("{} < ?", selected.walked), [before.into()]);
-        }
-        let mut rows = self.read(|sql| rows(sql, &selected, "DESC", limit + 1))?;
+        let mut rows = self.read(|sql| {
+            let mut selected = Selected::of_few(query, Timestamp::now(), sql)?;
+            if let Some(before) = before {
+                selected.and(&format!("{} < ?", selected.walked), [before.into()]);
+            }
+            rows(sql, &selected, "DESC", limit + 1)
+        })?;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let before = rows.last().filter(|_| more).map(|row| row.seq);
@@ -52,10 +54,29 @@ impl Index {
     /// # Errors
     /// As [`Index::page`].
     pub fn count(&self, query: &Query) -> Result<u64, IndexError> {
-        let selected = self.selected(query);
-        let Selected { from, filter, values, .. } = &selected;
-        let text = format!("SELECT count(*) FROM {from} WHERE {filter}");
-        self.read(|sql| Ok(sql.row(&text, values)?.map_or(0, |mut row| row.count())))
+        self.read(|sql| {
+            let Selected { from, filter, values, .. } =
+                Selected::of_few(query, Timestamp::now(), sql)?;
+            let text = format!("SELECT count(*) FROM {from} WHERE {filter}");
+            Ok(sql.row(&text, &values)?.map_or(0, |mut row| row.count()))
+        })
+    }
+
+    /// The same up to `most`, and whether there are more: where a number is to be had at once.
+    ///
+    /// # Errors
+    /// As [`Index::page`].
+    pub fn count_to(&self, query: &Query, most: u64) -> Result<(u64, bool), IndexError> {
+        self.read(|sql| {
+            let Selected { from, filter, values, .. } =
+                Selected::of_few(query, Timestamp::now(), sql)?;
+            let text = format!(
+                "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {filter} LIMIT {}) AS found",
+                most.saturating_add(1)
+            );
+            let found = sql.row(&text, &values)?.map_or(0, |mut row| row.count());
+            Ok((found.min(most), found > most))
+        })
     }
 
     /// The ids of the decisions that `query` means, newest first, at most `limit`: what a bulk action is about.
@@ -64,11 +85,9 @@ impl Index {
     /// As [`Index::page`].
     pub fn ids(&self, query: &Query, limit: usize) -> Result<Vec<Uuid>, IndexError> {
         let selected = self.selected(query);
-        let Selected { from, walked, filter, values, .. } = &selected;
-        let text =
-            format!("SELECT id FROM {from} WHERE {filter} ORDER BY {walked} DESC LIMIT {limit}");
+        let text = selected.newest("id", limit);
         self.read(|sql| {
-            let ids = sql.rows(&text, values)?;
+            let ids = sql.rows(&text, &selected.values)?;
             Ok(ids.into_iter().map(|mut row| row.id()).collect())
         })
     }

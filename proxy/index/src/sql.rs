@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::packed;
 use crate::query::{Field, Order, Query, Term, Test};
-use crate::store::{Dialect, Value};
+use crate::store::{Dialect, Sql, Stored, Value};
 
 /// What kind of tag a field is.
 pub(crate) const fn tag(field: Field) -> Option<i64> {
@@ -44,11 +44,17 @@ pub(crate) const fn column(field: Field) -> Option<&'static str> {
 /// A query in SQL: `FROM ... WHERE ...`.
 pub(crate) struct Selected {
     dialect: Dialect,
-    pub(crate) from: &'static str,
+    pub(crate) from: String,
     /// The column by which a list is walked.
     pub(crate) walked: &'static str,
     pub(crate) filter: String,
     pub(crate) values: Vec<Value>,
+}
+
+/// The numbers of the decisions for which one condition holds: `SELECT seq FROM ...`.
+struct Alone {
+    text: String,
+    values: Vec<Value>,
 }
 
 /// How much a score of a category may be above the strongest: it is kept with four decimals.
@@ -74,25 +80,142 @@ const NUMBER: &str = "status";
 /// The value that stands for none.
 const NONE: &str = "none";
 
+/// So many decisions are sorted and looked at sooner than others are walked.
+const FEW: u64 = 20_000;
+
+/// The words that all must be there, if `query` asks for any.
+fn words(query: &Query, dialect: Dialect) -> Option<Value> {
+    let texts = query.terms.iter().filter_map(|term| match &term.test {
+        Test::Text(text) if !term.exclude => Some(dialect.phrase(text)),
+        _ => None,
+    });
+    let texts: Vec<String> = texts.collect();
+    (!texts.is_empty()).then(|| dialect.all(&texts).into())
+}
+
+/// Whether an index has the decisions of which `field` has these values.
+fn has_index(field: Field, wanted: &[String]) -> bool {
+    let is_pattern = wanted.iter().any(|wanted| wanted.contains('*'));
+    let is_none = wanted.iter().any(|wanted| wanted == NONE);
+    let is_column = column(field).is_some() && !matches!(field, Field::Method | Field::Mode);
+    !is_pattern && (is_column || (tag(field).is_some() && !is_none))
+}
+
+impl Alone {
+    fn with(condition: &str, values: Vec<Value>) -> Self {
+        Self { text: format!("SELECT seq FROM decisions WHERE {condition}"), values }
+    }
+
+    fn with_words(dialect: Dialect, words: Value) -> Self {
+        let text =
+            format!("SELECT {} FROM texts WHERE {}", dialect.text_row(), dialect.has_words());
+        Self { text, values: vec![words] }
+    }
+
+    /// How many these are, up to one more than [`FEW`].
+    fn count(&self, sql: &mut dyn Sql) -> Stored<u64> {
+        let text = format!("SELECT count(*) FROM ({} LIMIT {}) AS few", self.text, FEW + 1);
+        Ok(sql.row(&text, &self.values)?.map_or(0, |mut row| row.count()))
+    }
+}
+
 impl Selected {
     /// What `query` means in `dialect` if it is asked at `now`.
     pub(crate) fn of(query: &Query, now: Timestamp, dialect: Dialect) -> Self {
-        let (from, walked) = ("decisions", "decisions.seq");
-        let mut selected =
-            Self { dialect, from, walked, filter: "TRUE".into(), values: Vec::new() };
-        let texts = query.terms.iter().filter_map(|term| match &term.test {
-            Test::Text(text) if !term.exclude => Some(dialect.phrase(text)),
-            _ => None,
-        });
-        let texts: Vec<String> = texts.collect();
-        if !texts.is_empty() {
-            (selected.from, selected.walked) = (dialect.searched(), dialect.text_row());
-            selected.and(dialect.has_words(), [dialect.all(&texts).into()]);
+        let mut selected = Self::all(dialect);
+        if let Some(words) = words(query, dialect) {
+            (selected.from, selected.walked) = (dialect.searched().into(), dialect.text_row());
+            selected.and(dialect.has_words(), [words]);
         }
         for term in &query.terms {
             selected.term(term, now);
         }
         selected
+    }
+
+    fn all(dialect: Dialect) -> Self {
+        let (from, walked) = ("decisions".into(), "decisions.seq");
+        Self { dialect, from, walked, filter: "TRUE".into(), values: Vec::new() }
+    }
+
+    /// The same, begun with the one condition that leaves fewest, if these are few. No store knows beforehand how many a
+    /// condition leaves, and either walks all decisions to find none, or sorts half of them for a page.
+    pub(crate) fn of_few(query: &Query, now: Timestamp, sql: &mut dyn Sql) -> Stored<Self> {
+        let dialect = sql.dialect();
+        let plain = Self::of(query, now, dialect);
+        let text = words(query, dialect).map(|words| Alone::with_words(dialect, words));
+        // Begun with the words it is as it stands.
+        let mut fewest = text.as_ref().map_or(Ok(FEW + 1), |text| text.count(sql))?;
+        let mut first = None;
+        for alone in plain.alone(query, now) {
+            let count = alone.count(sql)?;
+            if count < fewest {
+                (fewest, first) = (count, Some(alone));
+            }
+        }
+        let Some(first) = first else { return Ok(plain) };
+        let mut selected = Self::all(dialect);
+        selected.from = format!("({} LIMIT {}) AS few CROSS JOIN decisions", first.text, i64::MAX);
+        selected.walked = "few.seq";
+        selected.values = first.values;
+        selected.and("decisions.seq = few.seq", []);
+        if let Some(Alone { text, values }) = text {
+            selected.and(&format!("decisions.seq IN ({text})"), values);
+        }
+        for term in &query.terms {
+            selected.term(term, now);
+        }
+        Ok(selected)
+    }
+
+    /// Each condition of which an index says for how many it holds. One that stands alone needs none but its own index,
+    /// which has its decisions in their order.
+    fn alone(&self, query: &Query, now: Timestamp) -> Vec<Alone> {
+        let is_alone = query.terms.len() == 1;
+        let mut time = Self::all(self.dialect);
+        let mut all = Vec::new();
+        for term in &query.terms {
+            match &term.test {
+                // Few decisions are reviewed of many.
+                Test::Is(Field::Review, wanted) if term.exclude && *wanted == [NONE] => {
+                    all.push(Alone::with("review > ''", Vec::new()));
+                }
+                _ if term.exclude => {}
+                Test::Since(_) | Test::Until(_) => time.term(term, now),
+                Test::Score { category, order: Order::Above | Order::AtLeast, than } => {
+                    let rounding = if category.is_some() { ROUNDING } else { 0.0 };
+                    let least = f64::from(*than) - rounding;
+                    all.push(Alone::with("score >= ?", vec![least.into()]));
+                }
+                Test::Is(field, wanted) if has_index(*field, wanted) => {
+                    match (tag(*field), wanted.as_slice()) {
+                        (Some(kind), [name]) => {
+                            let mut values = vec![kind.into()];
+                            let name = self.compared("name", name, &mut values);
+                            let text = format!("SELECT seq FROM tags WHERE kind = ? AND {name}");
+                            all.push(Alone { text, values });
+                        }
+                        (None, _) if !is_alone => {
+                            let (condition, values) = self.any(*field, wanted);
+                            all.push(Alone::with(&condition, values));
+                        }
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !time.values.is_empty() {
+            all.push(Alone::with(&time.filter, time.values));
+        }
+        all
+    }
+
+    /// The newest `limit`, newest first.
+    pub(crate) fn newest(&self, columns: &str, limit: usize) -> String {
+        let Self { from, walked, filter, .. } = self;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        format!("SELECT {columns} FROM {from} WHERE {filter} ORDER BY {walked} DESC LIMIT {limit}")
     }
 
     /// Adds a condition.
@@ -121,14 +244,11 @@ impl Selected {
                 ("time < ?".into(), vec![moment.resolve(now).as_millisecond().into()])
             }
             Test::Text(_) if !exclude => return,
-            Test::Text(text) => (
-                format!(
-                    "decisions.seq IN (SELECT {} FROM texts WHERE {})",
-                    self.dialect.text_row(),
-                    self.dialect.has_words()
-                ),
-                vec![self.dialect.phrase(text).into()],
-            ),
+            Test::Text(text) => {
+                let Alone { text, values } =
+                    Alone::with_words(self.dialect, self.dialect.phrase(text).into());
+                (format!("decisions.seq IN ({text})"), values)
+            }
         };
         let negated = if *exclude { " IS NOT TRUE" } else { "" };
         self.and(&format!("({condition}){negated}"), values);
@@ -149,7 +269,9 @@ impl Selected {
                     .into();
             }
             let name = self.compared("name", wanted, values);
-            return format!("decisions.seq IN (SELECT seq FROM tags WHERE kind = ? AND {name})");
+            return format!(
+                "EXISTS (SELECT 1 FROM tags WHERE kind = ? AND {name} AND tags.seq = decisions.seq)"
+            );
         }
         if field == Field::Id {
             values.push(packed::id(wanted).into());

@@ -1,8 +1,6 @@
 //! Lists, counts and charts of decisions.
 
-use std::collections::BTreeMap;
-
-use proxy_index::{Field, Query, Timeline};
+use proxy_index::{Field, Timeline};
 use serde_json::{Value, json};
 
 use super::{Asking, queue};
@@ -12,9 +10,13 @@ use crate::respond::{Problem, Reply};
 const PAGE: u64 = 100;
 const MOST: u64 = 500;
 /// Bars of a timeline.
-const BARS: usize = 120;
+pub(super) const BARS: usize = 120;
 /// Values of a facet.
 const VALUES: usize = 8;
+/// The newest decisions whose values facets count: to go through a million takes seconds.
+const FACETED: usize = 10_000;
+/// The newest decisions that a timeline counts where the filter is about more than time.
+const COUNTED: usize = 50_000;
 
 /// `GET /api/decisions?q=&before=&limit=`
 pub(super) fn list(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
@@ -55,29 +57,25 @@ pub(super) fn count(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
 
 /// `GET /api/facets?q=`
 pub(super) fn facets(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
-    let facets = asking.console.index.facets(&asking.filter()?, Field::FACETS, VALUES)?;
-    Ok(Reply::json(&json!({ "facets": facets })))
+    let (index, filter) = (&asking.console.index, asking.filter()?);
+    let facets = index.facets(&filter, Field::FACETS, (VALUES, FACETED))?;
+    Ok(Reply::json(&json!(facets)))
 }
 
 /// `GET /api/timeline?q=`
 pub(super) fn timeline(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
-    Ok(Reply::json(&over_time(asking, &asking.filter()?)?))
+    let index = &asking.console.index;
+    Ok(Reply::json(&over_time(&index.timeline(&asking.filter()?, BARS, COUNTED)?)))
 }
 
-/// The decisions that `query` means over time, as charts take them.
-pub(super) fn over_time(asking: &Asking<'_>, query: &Query) -> Result<Value, Problem> {
-    let Timeline { start, width_ms, bars } = asking.console.index.timeline(query, BARS)?;
+/// Decisions over time, as charts take them.
+pub(super) fn over_time(timeline: &Timeline) -> Value {
+    let Timeline { start, width_ms, bars, more, .. } = timeline;
     let from = start.as_millisecond();
     let time = |number: usize| from + width_ms * i64::try_from(number).unwrap_or_default();
-    let buckets: Vec<Value> = bars
-        .iter()
-        .enumerate()
-        .filter(|(_, bar)| !bar.counts.is_empty())
-        .map(|(number, bar)| {
-            let counts: BTreeMap<&str, u64> =
-                bar.counts.iter().map(|(name, n)| (name.as_str(), *n)).collect();
-            json!({ "time": time(number), "counts": counts })
-        })
+    let buckets = bars.iter().enumerate().filter(|(_, bar)| !bar.counts.is_empty());
+    let buckets: Vec<Value> = buckets
+        .map(|(number, bar)| json!({ "time": time(number), "counts": bar.counts }))
         .collect();
-    Ok(json!({ "from": from, "to": time(bars.len()), "step": width_ms, "buckets": buckets }))
+    json!({ "from": from, "to": time(bars.len()), "step": width_ms, "buckets": buckets, "more": more })
 }

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use classifiers_core::{Category, Direction};
 use evaluation::wilson;
 use policies::{Evidence, Observation, Policy, explain};
-use proxy_index::{Distribution, Field, Query, Scores};
+use proxy_index::{Distribution, Facet, Field, Query, Scores, Timeline};
 use serde_json::{Value, json};
 
 use super::{Asking, decisions};
 use crate::respond::{Problem, Reply};
 
-/// The newest decisions of which scores and times are looked at.
-const NEWEST: usize = 50_000;
+/// The newest decisions of which all is looked at but when they were and how they ended.
+pub(super) const NEWEST: usize = 50_000;
+/// Keys that are counted at most.
+const KEYS: usize = 10_000;
 /// Categories in a chart.
 const HAZARDS: usize = 24;
 /// A distribution with no score from here on shows nothing.
@@ -21,17 +23,16 @@ const LEAST_STEP: usize = 15;
 /// `GET /api/overview?q=`
 pub(super) fn show(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let (query, index) = (asking.filter()?, &asking.console.index);
-    let over_time = decisions::over_time(asking, &query)?;
-    let outcomes = counts(asking, &query, Field::Outcome)?;
-    let keys = index
-        .facets(&query, &[Field::Key], 10_000)?
-        .first()
-        .map_or(0, |keys| keys.values.iter().filter(|(name, _)| name.is_some()).count());
+    let timeline = index.timeline(&query, decisions::BARS, NEWEST)?;
+    let keys = index.facets(&query, &[Field::Key], (KEYS, NEWEST))?;
+    let named = |keys: &Facet| keys.values.iter().filter(|(name, _)| name.is_some()).count();
     Ok(Reply::json(&json!({
-        "timeline_counts": summed(&over_time),
-        "timeline": over_time,
-        "outcomes": outcomes,
-        "keys": keys,
+        "timeline_counts": summed(&timeline),
+        "timeline": decisions::over_time(&timeline),
+        "outcomes": timeline.outcomes,
+        "keys": keys.facets.first().map_or(0, named),
+        "newest": keys.decisions,
+        "more": keys.more,
         "hazards": hazards(asking, &query)?,
         "alarms": alarms(asking, &query)?,
         "scores": scores(asking, &query)?,
@@ -39,47 +40,35 @@ pub(super) fn show(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     })))
 }
 
-fn summed(over_time: &Value) -> BTreeMap<String, u64> {
+fn summed(timeline: &Timeline) -> BTreeMap<&str, u64> {
     let mut counts = BTreeMap::new();
-    let buckets = over_time.get("buckets").and_then(Value::as_array).into_iter().flatten();
-    for (name, count) in buckets.filter_map(|bucket| bucket.get("counts")?.as_object()).flatten() {
-        *counts.entry(name.clone()).or_default() += count.as_u64().unwrap_or_default();
+    for (name, count) in timeline.bars.iter().flat_map(|bar| &bar.counts) {
+        *counts.entry(name.as_str()).or_default() += count;
     }
     counts
 }
 
-fn counts(
-    asking: &Asking<'_>,
-    query: &Query,
-    field: Field,
-) -> Result<BTreeMap<String, u64>, Problem> {
-    let facets = asking.console.index.facets(query, &[field], HAZARDS)?;
-    let values = facets.into_iter().flat_map(|facet| facet.values);
-    Ok(values.filter_map(|(name, count)| Some((name?, count))).collect())
-}
-
-/// What decisions are because of, and how they ended.
+/// What decisions are because of, and how they ended, the most frequent first.
 fn hazards(asking: &Asking<'_>, query: &Query) -> Result<Vec<Value>, Problem> {
-    let all = asking.console.index.facets(query, &[Field::Hazard], HAZARDS)?;
-    let mut by: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
-    for outcome in ["blocked", "redacted", "flagged", "allowed", "guard_unavailable"] {
-        for (name, count) in
-            counts(asking, &query.clone().with(Field::Outcome, outcome), Field::Hazard)?
-        {
-            by.entry(name).or_default().insert(outcome, count);
-        }
-    }
-    let values = all.into_iter().flat_map(|facet| facet.values);
-    let named = values.filter_map(|(name, count)| Some((name?, count)));
-    Ok(named
-        .map(|(name, count)| json!({ "count": count, "by": by.get(&name), "name": name }))
+    let causes = asking.console.index.causes(query, NEWEST)?;
+    let sum = |by: &BTreeMap<String, u64>| by.values().sum::<u64>();
+    let mut causes: Vec<(String, BTreeMap<String, u64>)> = causes.into_iter().collect();
+    causes.sort_by_key(|(_, by)| std::cmp::Reverse(sum(by)));
+    causes.truncate(HAZARDS);
+    Ok(causes
+        .into_iter()
+        .map(|(name, by)| json!({ "count": sum(&by), "by": by, "name": name }))
         .collect())
 }
 
 /// For each category that acted: how many of the reviewed decisions are false alarms, with Wilson's interval. Only clear
 /// verdicts count.
 fn alarms(asking: &Asking<'_>, query: &Query) -> Result<Vec<Value>, Problem> {
-    let said = |word: &str| counts(asking, &query.clone().with(Field::Review, word), Field::Hazard);
+    let said = |word: &str| -> Result<BTreeMap<String, u64>, Problem> {
+        let query = query.clone().with(Field::Review, word);
+        let causes = asking.console.index.causes(&query, NEWEST)?;
+        Ok(causes.into_iter().map(|(name, by)| (name, by.values().sum())).collect())
+    };
     let (wrong, right, other) = (said("false_alarm")?, said("correct")?, said("wrong_category")?);
     let mut names: Vec<&String> = wrong.keys().chain(right.keys()).chain(other.keys()).collect();
     names.sort_unstable();

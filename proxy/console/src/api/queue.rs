@@ -11,6 +11,8 @@ use crate::respond::{Problem, Reply};
 
 /// How long a decision stays on a desk where nothing happens.
 const LEASE: SignedDuration = SignedDuration::from_mins(15);
+/// Decisions of each part of the queue that are counted at most.
+const WAITING: u64 = 1_000;
 /// How many of the next are shown.
 const UPCOMING: usize = 12;
 
@@ -56,10 +58,11 @@ pub(super) fn release(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem>
 
 fn answer(asking: &Asking<'_>, second: bool, taken: Option<&Row>) -> Result<Reply, Problem> {
     let index = &asking.console.index;
-    let mut waiting = 0;
+    let (mut waiting, mut more) = (0, false);
     let mut upcoming = Vec::new();
     for queue in queues(asking, second) {
-        waiting += index.count(&queue)?;
+        let (some, others) = index.count_to(&queue, WAITING)?;
+        (waiting, more) = (waiting + some, more || others);
         if upcoming.len() < UPCOMING {
             upcoming.extend(index.tail(&queue, 0, UPCOMING - upcoming.len())?);
         }
@@ -76,6 +79,7 @@ fn answer(asking: &Asking<'_>, second: bool, taken: Option<&Row>) -> Result<Repl
     Ok(Reply::json(&json!({
         "id": taken.map(|row| row.id),
         "waiting": waiting,
+        "more": more,
         "upcoming": upcoming,
         "done": done,
         "agreement": index.agreement(&Query::default())?,

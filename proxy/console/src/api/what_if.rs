@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Asking;
+use super::overview::NEWEST;
 use crate::draft;
 use crate::respond::{Problem, Reply};
 
@@ -28,7 +29,7 @@ struct Wanted {
     days: u16,
 }
 
-/// `GET /api/rules`: the thresholds in force, and the category that led to most decisions.
+/// `GET /api/rules`: the thresholds in force, and the category that led to most of the newest decisions.
 pub(super) fn rules(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let policy = asking.console.rules.policy();
     let rules: Vec<Value> = Category::ALL
@@ -38,10 +39,14 @@ pub(super) fn rules(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
             json!({ "category": category.name(), "threshold": rule.threshold })
         })
         .collect();
-    let busiest = asking.console.index.facets(&Query::default(), &[Field::Hazard], 8)?;
+    let busiest = asking.console.index.facets(&Query::default(), &[Field::Hazard], (8, NEWEST))?;
     let known = |name: &String| name.parse::<Category>().is_ok();
-    let busiest =
-        busiest.into_iter().flat_map(|facet| facet.values).filter_map(|(name, _)| name).find(known);
+    let busiest = busiest
+        .facets
+        .into_iter()
+        .flat_map(|facet| facet.values)
+        .filter_map(|(name, _)| name)
+        .find(known);
     Ok(Reply::json(&json!({ "rules": rules, "busiest": busiest })))
 }
 

@@ -92,6 +92,14 @@ impl Dialect {
         }
     }
 
+    /// Where time, action and outcome of decisions are, and nothing else to be read.
+    pub(crate) fn by_time(self) -> &'static str {
+        match self {
+            Sqlite => "decisions INDEXED BY decisions_time",
+            Postgres => "decisions",
+        }
+    }
+
     /// The number of a row of texts.
     pub(crate) fn text_row(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proxy_audit::{Action, Record};
-use proxy_index::{Field, Index, IndexError, Query};
+use proxy_index::{Field, Index, IndexError, Query, Timeline};
 
 use super::Place;
 use crate::support::{Told, id, journal, tell};
@@ -33,6 +33,13 @@ fn fill(dir: &std::path::Path) {
 fn count(index: &Index, filter: &str) -> u64 {
     let query: Query = filter.parse().expect(filter);
     let count = index.count(&query).expect("the index answers");
+    assert_eq!(
+        index.count_to(&query, count).expect("the index answers"),
+        (count, false),
+        "{filter}"
+    );
+    let fewer = count.saturating_sub(1);
+    assert_eq!(index.count_to(&query, fewer).expect("the index answers"), (fewer, count > 0));
     let page = index.page(&query, None, 100).expect("the index answers");
     assert_eq!(page.rows.len() as u64, count, "{filter}: the list has what is counted");
     count
@@ -76,6 +83,12 @@ fn every_field_finds_and_excludes() {
         ("-schlo* today", 48),
         ("since:2026-11-22T06:04:00Z", 28),
         ("until:2026-11-22T06:04:00Z", 32),
+        ("since:2026-11-22T06:04:00Z action:block key:b3:aaaa", 7),
+        ("today hazard:hate", 8),
+        ("hazard:hate route:/v1/chat/completions", 10),
+        ("score>0.8 -hazard:hate today", 8),
+        ("today -how", 0),
+        ("action:block hazard:none", 0),
         ("since:1h", 0),
         (&format!("id:{}", id(7)), 1),
         ("id:nonsense", 0),
@@ -118,26 +131,65 @@ fn charts_count_what_lists_have() {
     let index = dir.open();
     index.catch_up(|_| {}).expect("the log is sound");
     let all = Query::default();
-    let facets = index
-        .facets(&all, &[Field::Action, Field::Hazard, Field::Key], 10)
+    let found = index
+        .facets(&all, &[Field::Action, Field::Hazard, Field::Key], (10, 100))
         .expect("the index answers");
+    assert_eq!((found.decisions, found.more), (60, false));
+    let facets = found.facets;
     let some = |name: &str| Some(name.to_owned());
     assert_eq!(facets[0].values, [(some("allow"), 40), (some("block"), 20)]);
     assert_eq!(facets[1].values, [(some("hate"), 10), (some("violent_crimes"), 10)]);
     assert_eq!(facets[2].values, [(some("b3:aaaa"), 55), (some("b3:bb*b"), 5)]);
     let blocked: Query = "action:block".parse().expect("it is a filter");
-    let facets = index.facets(&blocked, &[Field::Hazard], 1).expect("the index answers");
-    assert_eq!((facets[0].values.len(), facets[0].more), (1, true));
+    let facets = index.facets(&blocked, &[Field::Hazard], (1, 100)).expect("the index answers");
+    assert_eq!((facets.facets[0].values.len(), facets.facets[0].more), (1, true));
+    assert_eq!((facets.decisions, facets.more), (20, false));
 
-    let timeline = index.timeline(&all, 12).expect("the index answers");
+    let timeline = index.timeline(&all, 12, 100).expect("the index answers");
     assert!(timeline.bars.len() <= 12 && timeline.bars.len() > 1, "{timeline:?}");
     let counted = timeline.bars.iter().flat_map(|bar| &bar.counts).map(|(_, n)| n).sum::<u64>();
-    assert_eq!(counted, 60);
+    assert_eq!((counted, timeline.more), (60, false));
+    assert_eq!(
+        timeline.outcomes.into_iter().collect::<Vec<_>>(),
+        [("allowed".to_owned(), 40), ("blocked".to_owned(), 20)]
+    );
 
     let scores = index.scores(&blocked, 1_000).expect("the index answers");
     assert_eq!((scores.decisions, scores.more), (20, false));
     let hate = scores.distributions.iter().find(|of| of.category == "hate").expect("it was scored");
     assert_eq!((hate.counts[90], hate.counts.iter().sum::<u64>()), (10, 10));
+}
+
+#[test]
+fn charts_of_many_are_of_the_newest_and_say_so() {
+    let Some(dir) = Place::new() else { return };
+    fill(dir.path());
+    let index = dir.open();
+    index.catch_up(|_| {}).expect("the log is sound");
+    let sum =
+        |timeline: &Timeline| timeline.bars.iter().flat_map(|bar| bar.counts.values()).sum::<u64>();
+    for (filter, blocked) in
+        [("", 3), ("model:llama*", 3), ("today -action:flag", 4), ("score.hate>=0", 3)]
+    {
+        let query: Query = filter.parse().expect("it is a filter");
+        let found = index.facets(&query, &[Field::Action, Field::Hazard], (10, 10));
+        let found = found.expect("the index answers");
+        assert_eq!((found.decisions, found.more), (10, true), "{filter}");
+        let actions =
+            [(Some("allow".to_owned()), 10 - blocked), (Some("block".to_owned()), blocked)];
+        assert_eq!(found.facets[0].values, actions, "{filter}");
+        let hazards = found.facets[1].values.iter().map(|(_, count)| count).sum::<u64>();
+        assert_eq!(hazards, blocked, "{filter}");
+        let causes = index.causes(&query, 10).expect("the index answers");
+        assert_eq!(causes.values().filter_map(|by| by.get("blocked")).sum::<u64>(), blocked);
+        let timeline = index.timeline(&query, 12, 10).expect("the index answers");
+        // All of them, or one more than asked for: there are more.
+        let all = filter.is_empty();
+        assert_eq!((sum(&timeline), timeline.more), (if all { 60 } else { 11 }, !all), "{filter}");
+    }
+    let query: Query = "today hazard:hate".parse().expect("it is a filter");
+    let found = index.facets(&query, &[Field::Action], (10, 8)).expect("the index answers");
+    assert_eq!((found.decisions, found.more), (8, false));
 }
 
 /// Whether `word` stands in the file of the index or in one beside it.

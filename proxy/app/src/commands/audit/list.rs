@@ -85,8 +85,9 @@ pub(super) fn query(args: &QueryArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     if !fields.is_empty() {
-        let facets = index.facets(&query, &fields, args.limit).map_err(|error| failure(&error))?;
-        print_facets(&facets, args.json);
+        // Of all of them: who asks here waits.
+        let found = index.facets(&query, &fields, (args.limit, usize::MAX));
+        print_facets(&found.map_err(|error| failure(&error))?.facets, args.json);
         return Ok(ExitCode::SUCCESS);
     }
     let page = index.page(&query, args.before, args.limit).map_err(|error| failure(&error))?;
