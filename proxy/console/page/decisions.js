@@ -203,7 +203,7 @@ class Decisions {
     const counts = {};
     for (const { counts: one } of data.buckets) for (const [name, count] of Object.entries(one)) counts[name] = (counts[name] ?? 0) + count;
     const total = Object.values(counts).reduce((a, b) => a + b, 0);
-    fill(this.total, data.more && "more than ", h("strong", {}, number(data.more ? total - 1 : total)), total === 1 ? " decision" : " decisions",
+    fill(this.total, data.more && "More than ", h("strong", {}, number(data.more ? total - 1 : total)), total === 1 ? " decision" : " decisions",
       data.more && h("span.faint", { title: "The chart counts the newest; a filter of times alone is counted whole" }, ", the chart has the newest"));
     if (data.buckets.length === 0) {
       fill(this.chart, h("p.faint.none", {}, "No decisions in this time."));

@@ -49,7 +49,7 @@ function cards(data, width, query) {
   const stopped = (counts.blocked ?? 0) + (counts.redacted ?? 0);
   return [
     figure("Decisions", data.timeline.more ? `${number(total - 1)}+` : number(total), `${number(data.keys)} ${data.keys === 1 ? "key" : "keys"}${newest}`),
-    figure("Blocked or redacted", number(stopped), `${percent(stopped / total)} of all`),
+    figure("Blocked or redacted", number(stopped), `${percent(stopped / total)} of ${data.timeline.more ? "the newest" : "all"}`),
     figure("No verdict", number(counts.guard_unavailable ?? 0), "a check failed or was late"),
     figure("Added by the guard", data.latency ? milliseconds(data.latency.guard.p50) : "–", data.latency ? `median; 95 %: ${milliseconds(data.latency.guard.p95)}` : "nothing measured"),
     panel("Over time", 12, timeline(data.timeline, { width: width - 34, height: 170, label: `Decisions over time: ${number(total)}` }),

@@ -278,7 +278,9 @@ fn timeline(sql: &mut dyn Sql, query: &Query, (most, newest): (usize, usize)) ->
     for ((bar, action, outcome), number) in of.by_interval(sql, width)? {
         let name = action.unwrap_or_else(|| outcome.clone());
         let bar = usize::try_from(bar - start).ok().and_then(|bar| bars.get_mut(bar));
-        bar.map(|bar| *bar.counts.entry(name).or_default() += number);
+        if let Some(bar) = bar {
+            *bar.counts.entry(name).or_default() += number;
+        }
         *outcomes.entry(outcome).or_default() += number;
         found += number;
     }
