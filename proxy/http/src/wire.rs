@@ -17,6 +17,9 @@ use crate::head::recognise;
 
 /// How long a client may take to send a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a client may take none of what is sent to it. Between two writes, as nginx's `send_timeout`: the socket's own
+/// buffers even out who reads slowly but reads.
+const WRITE_TIME: Duration = Duration::from_secs(60);
 /// Read at once.
 const READ_BYTES: usize = 16 * 1024;
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4).
@@ -47,6 +50,8 @@ pub(crate) struct Wire<I> {
     refused: Arc<OnceLock<Refused>>,
     /// When the head that is awaited must be complete.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// When something of what is to be written must have been taken.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 enum State {
@@ -63,14 +68,14 @@ impl<I> Wire<I> {
     /// Over `io`. A head that cannot be accepted is put into `refused`.
     pub(crate) fn new(io: I, refused: Arc<OnceLock<Refused>>) -> Self {
         let (input, state) = (Vec::new(), State::Start);
-        let mut wire = Self { io, input, cleared: 0, state, heads: 0, refused, deadline: None };
+        let (deadline, stalled) = (None, None);
+        let mut wire = Self { io, input, cleared: 0, state, heads: 0, refused, deadline, stalled };
         wire.await_head();
         wire
     }
 
     fn await_head(&mut self) {
-        let deadline = || Box::pin(sleep_until(Instant::now() + HEAD_TIME));
-        self.deadline.get_or_insert_with(deadline);
+        self.deadline.get_or_insert_with(|| timer(HEAD_TIME));
     }
 
     /// Finds out how much of the input may be handed on.
@@ -138,6 +143,24 @@ impl<I> Wire<I> {
         buffer.put_slice(self.input.get(..count).unwrap_or_default());
         self.input.drain(..count);
         self.cleared -= count;
+        if self.input.is_empty() {
+            // A connection may be idle for a minute: it keeps no room for what it once sent.
+            self.input = Vec::new();
+        }
+    }
+
+    /// What a write came to; one that has waited too long has failed.
+    fn taken(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| timer(WRITE_TIME));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// What happens when a head does not come in time: it is refused if some of it is there.
@@ -148,6 +171,10 @@ impl<I> Wire<I> {
         self.refuse(HttpFault::TooSlow);
         Ok(())
     }
+}
+
+fn timer(time: Duration) -> Pin<Box<Sleep>> {
+    Box::pin(sleep_until(Instant::now() + time))
 }
 
 impl<I: AsyncRead + Unpin> Wire<I> {
@@ -199,7 +226,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.taken(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -215,7 +243,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.io).poll_write_vectored(context, parts);
+        self.taken(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {

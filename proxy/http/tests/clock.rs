@@ -23,7 +23,12 @@ fn gate() -> Gate {
 }
 
 fn connect(tasks: &mut JoinSet<()>) -> DuplexStream {
-    let (client, server) = duplex(64 * 1024);
+    connect_through(64 * 1024, tasks)
+}
+
+/// A connection of which `room` bytes may be under way each way.
+fn connect_through(room: usize, tasks: &mut JoinSet<()>) -> DuplexStream {
+    let (client, server) = duplex(room);
     tasks.spawn(async move { Http::default().serve(server, gate(), None, None).await });
     client
 }
@@ -68,4 +73,24 @@ async fn a_connection_that_is_idle_is_closed() {
         "{answer}"
     );
     assert!(started.elapsed() <= Duration::from_secs(60), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_of_an_answer_is_not_waited_for() {
+    let mut tasks = JoinSet::new();
+    for (pause, whole) in [(50, true), (70, false)] {
+        let mut client = connect_through(64, &mut tasks);
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        // Whoever takes some of it is waited for again.
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            let mut some = [0; 64];
+            let count = client.read(&mut some).await.unwrap();
+            answer.push_str(std::str::from_utf8(&some[..count]).unwrap());
+        }
+        answer.push_str(&rest(client).await);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert_eq!(answer.ends_with('}'), whole, "after pauses of {pause} s: {answer}");
+    }
 }
