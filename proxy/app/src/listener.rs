@@ -25,25 +25,25 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What is spoken over a connection.
 pub(crate) trait Speak: Clone + Send + 'static {
     /// Serves `io` until the peer leaves or `watcher` says that it is time to go.
-    fn speak<I>(&self, io: I, peer: IpAddr, watcher: Watcher) -> impl Future<Output = ()> + Send
+    fn speak<I>(self, io: I, peer: IpAddr, watcher: Watcher) -> impl Future<Output = ()> + Send
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 }
 
 /// HTTP, as callers speak it.
 impl Speak for (Http, Gate) {
-    async fn speak<I>(&self, io: I, peer: IpAddr, watcher: Watcher)
+    fn speak<I>(self, io: I, peer: IpAddr, watcher: Watcher) -> impl Future<Output = ()> + Send
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (http, gate) = self;
-        http.serve(io, gate.clone(), Some(peer), Some(watcher)).await;
+        http.serve(io, gate, Some(peer), Some(watcher))
     }
 }
 
 /// What an Envoy says of its callers.
 impl Speak for ExternalProcessor {
-    async fn speak<I>(&self, io: I, _: IpAddr, watcher: Watcher)
+    async fn speak<I>(self, io: I, _: IpAddr, watcher: Watcher)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -100,10 +100,8 @@ impl Listener {
                     Ok((stream, peer)) => {
                         let tls = self.tls.as_ref().map(Greeting::acceptor);
                         let (spoken, watcher) = (spoken.clone(), graceful.watcher());
-                        connections.spawn(async move {
-                            let connection = Connection { spoken, peer: peer.ip(), watcher };
-                            connection.run(stream, tls).await;
-                        });
+                        let connection = Connection { spoken, peer: peer.ip(), watcher };
+                        connections.spawn(connection.run(stream, tls));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -140,15 +138,23 @@ impl<S: Speak> Connection<S> {
         }
         match tls {
             None => self.speak(stream).await,
-            Some(tls) => match tokio::time::timeout(TLS_TIME, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.speak(stream).await,
-                Ok(Err(error)) => tracing::debug!(%error, "TLS was not established"),
-                Err(_) => tracing::debug!("TLS was not established in time"),
-            },
+            // Boxed: without TLS a connection has no need of room for it.
+            Some(tls) => Box::pin(self.greet(stream, tls)).await,
         }
     }
 
-    async fn speak<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: I) {
-        self.spoken.speak(stream, self.peer, self.watcher).await;
+    async fn greet(self, stream: TcpStream, tls: TlsAcceptor) {
+        match tokio::time::timeout(TLS_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.speak(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS was not established"),
+            Err(_) => tracing::debug!("TLS was not established in time"),
+        }
+    }
+
+    fn speak<I>(self, stream: I) -> impl Future<Output = ()> + Send
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.spoken.speak(stream, self.peer, self.watcher)
     }
 }

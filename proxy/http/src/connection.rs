@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -61,7 +63,16 @@ impl Default for Http {
 impl Http {
     /// Passes the requests that come over `io` through `gate` and sends back what it answers, until the client
     /// leaves or `watcher` says that it is time to go.
-    pub async fn serve<I>(&self, io: I, gate: Gate, peer: Option<IpAddr>, watcher: Option<Watcher>)
+    ///
+    /// Thousands of them wait at a time for somebody to say something: the future is small, what it waits for lies on the
+    /// heap, once.
+    pub fn serve<I>(
+        &self,
+        io: I,
+        gate: Gate,
+        peer: Option<IpAddr>,
+        watcher: Option<Watcher>,
+    ) -> impl Future<Output = ()> + Send + use<I>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -74,13 +85,15 @@ impl Http {
             pass(gate.clone(), arrival)
         });
         let connection = self.builder.serve_connection(wire, service).into_owned();
-        let ended = match watcher {
-            Some(watcher) => watcher.watch(connection).await,
-            None => connection.await,
+        let ended: Pin<Box<dyn Future<Output = _> + Send>> = match watcher {
+            Some(watcher) => Box::pin(watcher.watch(connection)),
+            None => Box::pin(connection),
         };
-        if let Err(error) = ended {
-            tracing::debug!(error = %error, "a connection ended early");
-        }
+        ended.map(|ended| {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        })
     }
 }
 
