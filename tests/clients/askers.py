@@ -36,6 +36,11 @@ RESPONSES = Api(openai, OPENAI, "responses", "get_final_response")
 MESSAGES = Api(anthropic, ("Anthropic", "AsyncAnthropic"), "messages", "get_final_message", "/v1")
 
 
+def broken_off(model, error):
+    """What a client raises where `model` breaks an answer off. An Envoy breaks off itself as soon as the server does."""
+    return Exception if os.environ.get("BEHIND_ENVOY") and model == "dies-mid-stream" else error
+
+
 @dataclasses.dataclass
 class Asker:
     """One of the two clients, with an API key of its own, counting what it sends."""

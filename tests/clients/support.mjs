@@ -4,13 +4,17 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test as nodeTest } from 'node:test';
 
-export const { GUARD, REFUSING_GUARD, LIMITED_GUARD, UPSTREAM, BEHIND_ENVOY } = process.env;
+const { BEHIND_ENVOY } = process.env;
+export const { GUARD, REFUSING_GUARD, LIMITED_GUARD, UPSTREAM } = process.env;
 assert.ok(GUARD && REFUSING_GUARD && LIMITED_GUARD && UPSTREAM, 'these tests are started by tests/clients/run');
 
 export const DIRECT = `${UPSTREAM}/v1`;
 export const STORY = 'Once upon a time, there was a gate.';
 export const LONG_BEGINNING = 'All is well. '.repeat(200);
 export const TRIGGER = 'PORTCULLIS-TEST-S1';
+
+/** What a client throws where `model` breaks an answer off. An Envoy breaks off itself as soon as the server does. */
+export const brokenOff = (model, error) => (BEHIND_ENVOY && model === 'dies-mid-stream' ? Error : error);
 
 // No test may hang: the clients' own time limits are minutes.
 export const test = (name, body) => nodeTest(name, { timeout: 30_000 }, body);

@@ -308,10 +308,10 @@ def test_a_stream_that_is_cut_off_late(guarded):
 
 @pytest.mark.parametrize("model", ["dies-mid-stream", "stops-mid-stream", "fails-mid-stream"])
 def test_a_stream_that_breaks_off_is_an_error(guarded, model):
-    with pytest.raises(anthropic.APIError) as caught:
+    with pytest.raises(askers.broken_off(model, anthropic.APIError)) as caught:
         guarded.chunks(**asked(model))
     assert "Once" not in str(caught.value)
-    with pytest.raises(anthropic.APIError):
+    with pytest.raises(askers.broken_off(model, anthropic.APIError)):
         guarded.helped(**asked(model))
 
 

@@ -437,10 +437,10 @@ def test_the_stream_helper_reports_a_blocked_answer(guarded):
 
 @pytest.mark.parametrize("model", ["dies-mid-stream", "stops-mid-stream", "fails-mid-stream"])
 def test_a_stream_that_breaks_off_is_an_error(guarded, model):
-    with pytest.raises(openai.APIError) as caught:
+    with pytest.raises(askers.broken_off(model, openai.APIError)) as caught:
         guarded.chunks(model=model, messages=HELLO)
     assert "Once" not in str(caught.value)
-    with pytest.raises(openai.APIError):
+    with pytest.raises(askers.broken_off(model, openai.APIError)):
         guarded.helped(model=model, messages=HELLO)
 
 

@@ -122,7 +122,7 @@ def test_a_stream_that_is_cut_off_late(guarded):
 
 @pytest.mark.parametrize("model", ["dies-mid-stream", "stops-mid-stream", "fails-mid-stream"])
 def test_a_stream_that_breaks_off_is_an_error(guarded, model):
-    with pytest.raises(openai.APIError):
+    with pytest.raises(askers.broken_off(model, openai.APIError)):
         guarded.chunks(**{**ASKED, "model": model})
 
 

@@ -137,9 +137,9 @@ def test_a_stream_that_is_cut_off_late():
 
 @pytest.mark.parametrize("model", ["dies-mid-stream", "stops-mid-stream", "fails-mid-stream"])
 def test_a_stream_that_breaks_off_is_an_error(model):
-    with pytest.raises(openai.APIError):
+    with pytest.raises(askers.broken_off(model, openai.APIError)):
         list(chat(model).stream(CONVERSATION))
-    with pytest.raises(openai.APIError):
+    with pytest.raises(askers.broken_off(model, openai.APIError)):
         asyncio.run(collect(chat(model).astream(CONVERSATION)))
 
 
