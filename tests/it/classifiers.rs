@@ -103,7 +103,7 @@ impl Bench {
             issuers: None,
             limits,
             shared_limits: None,
-            upstream: proxy_stack::Upstream::new(target, limits.upstream_time).unwrap(),
+            upstream: proxy_stack::Upstream::new(target, &limits).unwrap(),
         });
         Self { gate, upstream, dir, journal }
     }

@@ -51,7 +51,7 @@ async fn gate(policies: &Arc<ActivePolicy>, upstream: &Upstream, dir: &Path) -> 
         shared_limits: None,
         upstream: proxy_stack::Upstream::new(
             Target::parse(&upstream.url(), None).unwrap(),
-            limits.upstream_time,
+            &limits,
         )
         .unwrap(),
     })

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use proxy_audit::Outcome;
 
-use crate::support::{Guard, POLICY, Script, Upstream, chat, completion, get_events, post, sse};
+use crate::support::{
+    Guard, POLICY, Script, Upstream, chat, completion, get_events, post, raw, sse,
+};
 
-const SETTINGS: &str =
-    "limits: { upstream_seconds: 1, upstream_idle_seconds: 1, answer_bytes: 10000 }";
+const SETTINGS: &str = "limits: { upstream_seconds: 1, upstream_idle_seconds: 1, answer_bytes: 10000, upstream_failures: 0 }";
 
 struct Case {
     name: &'static str,
@@ -264,4 +265,55 @@ async fn an_upstream_that_is_not_there_and_one_that_says_why_not() {
     upstream.play(Script::status("429 Too Many Requests\r\nretry-after: 7", "{}"));
     let reply = post(guard.address, &[], chat("hi", false).to_string().as_bytes()).await;
     assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (429, "7"));
+}
+
+#[tokio::test]
+async fn a_server_that_fails_again_and_again_is_left_alone_and_tried_again() {
+    let upstream = Upstream::start(Script::status("503 Service Unavailable", "{}")).await;
+    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let settings = format!("admin: {admin}\nlimits: {{ upstream_failures: 3 }}");
+    let guard = Guard::with(&upstream.url(), POLICY, &settings);
+    let ask = async || post(guard.address, &[], chat("hi", false).to_string().as_bytes()).await;
+    for _ in 0..3 {
+        let reply = ask().await;
+        assert_eq!((reply.status, reply.code().as_str()), (503, "upstream_refused"));
+    }
+    let sent = upstream.received().len();
+    let reply = ask().await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "upstream_circuit_open"));
+    assert_eq!((reply.headers["retry-after"].as_str(), upstream.received().len()), ("1", sent));
+    let metrics = async || {
+        raw(admin, b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.body
+    };
+    assert!(metrics().await.contains("\nguard_upstream_circuit_open 1\n"));
+    // It comes back, and the first who tries after the pause opens the way for all.
+    upstream.play(Script::say("fine"));
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    for _ in 0..5 {
+        assert_eq!(ask().await.status, 200);
+    }
+    let metrics = metrics().await;
+    assert!(metrics.contains("\nguard_upstream_circuit_open 0\n"), "{metrics}");
+    assert!(metrics.contains("\nguard_upstream_circuit_opened_total 1\n"), "{metrics}");
+    let closed = guard.closed();
+    let open =
+        |reason: &Option<proxy_audit::Text>| reason.as_deref() == Some("upstream_circuit_open");
+    assert_eq!(closed.iter().filter(|closed| open(&closed.reason)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_server_never_gets_more_than_it_may_have_at_a_time() {
+    let events = Script::response(&format!("200 OK\r\n{EVENTS}"), &sse(&["slow"; 20]));
+    let upstream = Upstream::start(Script::Dribble(events, 100, Duration::from_millis(30))).await;
+    let guard = Guard::with(&upstream.url(), POLICY, "limits: { upstream_concurrent: 2 }");
+    let ask = async || post(guard.address, &[], chat("hi", true).to_string().as_bytes()).await;
+    let replies = futures_util::future::join_all((0..5).map(|_| ask())).await;
+    let served = replies.iter().filter(|reply| reply.status == 200).count();
+    let busy = replies.iter().filter(|reply| reply.status == 503);
+    assert_eq!(
+        (served, busy.map(|reply| reply.code()).collect::<Vec<_>>()),
+        (2, vec!["upstream_busy".to_owned(); 3])
+    );
+    // Their answers are over: there is room again.
+    assert_eq!(ask().await.status, 200);
 }

@@ -183,6 +183,8 @@ struct LimitsFile {
     answer_bytes: Option<usize>,
     upstream_seconds: Option<u64>,
     upstream_idle_seconds: Option<u64>,
+    upstream_concurrent: Option<usize>,
+    upstream_failures: Option<u32>,
     concurrent: Option<usize>,
     drain_seconds: Option<u64>,
 }
@@ -460,6 +462,8 @@ fn limits(file: &LimitsFile, checks: Option<bool>) -> Limits {
         answer_bytes: file.answer_bytes.unwrap_or(base.answer_bytes),
         upstream_time: seconds(file.upstream_seconds, base.upstream_time),
         upstream_idle: seconds(file.upstream_idle_seconds, base.upstream_idle),
+        upstream_concurrent: file.upstream_concurrent,
+        upstream_failures: file.upstream_failures.unwrap_or(base.upstream_failures),
         concurrent: file.concurrent.unwrap_or(base.concurrent),
         checks: checks.unwrap_or(base.checks),
         keep_alive: base.keep_alive,

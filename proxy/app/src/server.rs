@@ -65,10 +65,10 @@ impl Server {
     pub(crate) async fn start(mut config: Config) -> Result<Self, Failure> {
         let panel = registry::panel(&config.models, config.policy.timeout())?;
         stands_by(&config, &panel)?;
-        let (target, time) = (config.target.clone(), config.limits.upstream_time);
+        let (target, limits) = (config.target.clone(), &config.limits);
         let upstream = match &config.upstream_tls {
-            Some(own) => Upstream::over(own.connector()?, target, time),
-            None => Upstream::new(target, time)
+            Some(own) => Upstream::over(own.connector()?, target, limits),
+            None => Upstream::new(target, limits)
                 .map_err(|error| Failure::environment("the upstream cannot be used", &error))?,
         };
         let journal = Arc::new(open_journal(&config)?);
@@ -109,7 +109,9 @@ impl Server {
         let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
         let reload = config.policy_file.as_ref().map(watch).transpose()?;
         let sink = sinks::start(&mut config, &journal)?;
-        let metrics = Metrics::default().with_shared_limits(config.shared_limits.clone());
+        let metrics = Metrics::default()
+            .with_shared_limits(config.shared_limits.clone())
+            .with_upstream(upstream.circuit());
         let metrics = Arc::new(metrics.with_more(sink.as_ref().map(Sink::metrics)));
         let (tracing, exports) = config.traces.start(&config.instance, &metrics)?;
         Ok(Self {

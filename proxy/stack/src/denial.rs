@@ -63,6 +63,13 @@ pub(crate) enum Denial {
     GuardUnavailable,
     /// The decision cannot be recorded.
     AuditUnavailable,
+    /// The upstream has as many requests as it is allowed.
+    UpstreamBusy,
+    /// The upstream has failed again and again.
+    UpstreamResting {
+        /// When it pays to try again.
+        retry_after: Duration,
+    },
     /// The upstream cannot be reached.
     UpstreamUnreachable,
     /// The upstream did not answer in time.

@@ -15,6 +15,10 @@ pub struct Limits {
     pub upstream_time: Duration,
     /// How long the upstream may be silent in the middle of an answer.
     pub upstream_idle: Duration,
+    /// How many answers of the model server may be under way; `None`: as many as exchanges.
+    pub upstream_concurrent: Option<usize>,
+    /// So many failures of the model server in a row, and it is left alone for a while; 0: it never is.
+    pub upstream_failures: u32,
     /// How many exchanges may be under way; a streamed answer counts until its last byte.
     pub concurrent: usize,
     /// Whether questions about texts are answered (`/v1/moderations` and the other contracts).
@@ -31,6 +35,8 @@ impl Default for Limits {
             answer_bytes: 16 << 20,
             upstream_time: Duration::from_secs(600),
             upstream_idle: Duration::from_secs(120),
+            upstream_concurrent: None,
+            upstream_failures: 10,
             concurrent: 4096,
             checks: true,
             keep_alive: Duration::from_secs(10),

@@ -7,7 +7,7 @@ use policies::Policy;
 
 use crate::guard::bounds;
 use crate::request_metrics::Requests;
-use crate::{Limits, SharedLimits, SpanCounts};
+use crate::{Circuit, Limits, SharedLimits, SpanCounts};
 
 /// Upper bounds of the buckets of held bytes.
 const BYTES: [u64; 8] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24];
@@ -67,6 +67,7 @@ pub struct Metrics {
     /// How requests ended.
     pub(crate) requests: Requests,
     shared_limits: Option<SharedLimits>,
+    upstream: Option<Circuit>,
     spans: SpanCounts,
     more: Option<More>,
 }
@@ -168,6 +169,12 @@ impl Metrics {
         Self { shared_limits: limits, ..self }
     }
 
+    /// The same, with what is known of the model server.
+    #[must_use]
+    pub fn with_upstream(self, circuit: Circuit) -> Self {
+        Self { upstream: Some(circuit), ..self }
+    }
+
     /// The same, with what `more` appends in the text format of Prometheus, if there is any.
     #[must_use]
     pub fn with_more(self, more: Option<impl Fn(&mut String) + Send + Sync + 'static>) -> Self {
@@ -205,6 +212,9 @@ impl Metrics {
         self.requests.write(&mut text, format);
         if let Some(limits) = &self.shared_limits {
             limits.write(&mut text);
+        }
+        if let Some(upstream) = &self.upstream {
+            upstream.write(&mut text);
         }
         self.spans.write(&mut text);
         if let Some(More(more)) = &self.more {

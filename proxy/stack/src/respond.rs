@@ -261,7 +261,9 @@ fn tell(denial: Denial) -> Told {
             "the decision cannot be recorded, so nothing was forwarded",
         )
         .retry_after(RETRY),
-        denial @ (Denial::UpstreamUnreachable
+        denial @ (Denial::UpstreamBusy
+        | Denial::UpstreamResting { .. }
+        | Denial::UpstreamUnreachable
         | Denial::UpstreamTimeout
         | Denial::UpstreamInvalid(_)
         | Denial::UpstreamStatus { .. }) => upstream(denial),
@@ -369,6 +371,18 @@ fn upstream(denial: Denial) -> Told {
     let failed =
         |status, code, message| Told::failed(status, code, Outcome::UpstreamFailed, message);
     match denial {
+        Denial::UpstreamBusy => failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_busy",
+            "the model server has as many requests as it may have",
+        )
+        .retry_after(RETRY),
+        Denial::UpstreamResting { retry_after } => failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_circuit_open",
+            "the model server has failed again and again and is left alone for a while",
+        )
+        .retry_after(retry_after),
         Denial::UpstreamTimeout => failed(
             StatusCode::GATEWAY_TIMEOUT,
             "upstream_timeout",

@@ -3,11 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -15,17 +16,19 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::OwnedSemaphorePermit;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
 use proxy_dialects::Dialect;
 
-use crate::Cleared;
+use crate::circuit::Circuit;
 use crate::denial::Denial;
 use crate::headers as names;
 use crate::read::{Asked, Lookup, PassedHeaders};
 use crate::record::Entry;
 use crate::trace::Called;
+use crate::{Cleared, Limits};
 
 /// How long a connection to the upstream may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -112,7 +115,34 @@ fn bearer(key: &str) -> Result<HeaderValue, TargetError> {
 }
 
 /// What a model server answers with: over a connection of ours, or brought by whoever called us.
-pub type UpstreamBody = Either<Incoming, UnsyncBoxBody<Bytes, BoxError>>;
+pub type UpstreamBody = Either<Counted, UnsyncBoxBody<Bytes, BoxError>>;
+
+/// An answer that counts as under way until it is over.
+#[derive(Debug)]
+pub struct Counted {
+    body: Incoming,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -154,15 +184,16 @@ struct Shared<C> {
     target: Target,
     /// Sent in place of each caller's own.
     authorization: ArcSwapOption<HeaderValue>,
+    circuit: Circuit,
     time: Duration,
 }
 
 impl Upstream {
-    /// A client of `target` that waits up to `time` for an answer to begin.
+    /// A client of `target` that waits for an answer to begin, and asks as often at a time, as `limits` say.
     ///
     /// # Errors
     /// When the target is `https` and the system's certificate authorities cannot be read.
-    pub fn new(target: Target, time: Duration) -> Result<Self, TargetError> {
+    pub fn new(target: Target, limits: &Limits) -> Result<Self, TargetError> {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIME));
@@ -179,19 +210,26 @@ impl Upstream {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(http);
-        Ok(Self::over(connector, target, time))
+        Ok(Self::over(connector, target, limits))
     }
 }
 
 impl<C: Connect + Clone> Upstream<C> {
     /// The same over connections of `connector`: a model server in this process, or behind something of one's own.
-    pub fn over(connector: C, target: Target, time: Duration) -> Self {
+    pub fn over(connector: C, target: Target, limits: &Limits) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .build(connector);
         let authorization = ArcSwapOption::from(target.authorization.clone().map(Arc::new));
-        Self { shared: Arc::new(Shared { client, target, authorization, time }) }
+        let (circuit, time) = (Circuit::new(limits), limits.upstream_time);
+        Self { shared: Arc::new(Shared { client, target, authorization, circuit, time }) }
+    }
+
+    /// What is known of the server.
+    #[must_use]
+    pub fn circuit(&self) -> Circuit {
+        self.shared.circuit.clone()
     }
 
     /// From now on the upstream gets `key`, if it got one of ours before.
@@ -279,8 +317,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> Upstream<C> {
     fn send(&self, request: Request<Full<Bytes>>, own: Option<OwnUpstream>) -> Sent {
         let time = self.shared.time;
         let Some(OwnUpstream(own)) = own else {
-            let response = self.shared.client.request(request);
-            return Box::pin(async move { Ok(answered(time, response).await?.map(Either::Left)) });
+            let shared = Arc::clone(&self.shared);
+            return Box::pin(async move {
+                let attempt = shared.circuit.admit(Instant::now())?;
+                let response = answered(time, shared.client.request(request)).await;
+                let permit = attempt.came_to(&response);
+                Ok(response?.map(|body| Either::Left(Counted { body, _permit: permit })))
+            });
         };
         let response = own.oneshot(request);
         Box::pin(async move { Ok(answered(time, response).await?.map(Either::Right)) })

@@ -235,11 +235,7 @@ fn gate(journal: Arc<Journal>, model: Arc<Model>) -> Gate {
         panel,
         limits,
         shared_limits: None,
-        upstream: Upstream::over(
-            connector,
-            Target::parse("http://model", None).unwrap(),
-            limits.upstream_time,
-        ),
+        upstream: Upstream::over(connector, Target::parse("http://model", None).unwrap(), &limits),
         metrics: Arc::default(),
         tracing: proxy_stack::Tracing::default(),
         cut_off: proxy_stack::CutOff::default(),
