@@ -44,6 +44,7 @@ mod routes;
 mod secrets;
 mod shared_index;
 mod shared_limits;
+mod signed_policies;
 mod sinks;
 mod streams;
 mod tokens;
