@@ -36,7 +36,7 @@ fn keys_are_those_of_others_too() {
     let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----";
     assert_eq!(pem.parse::<PublicKey>().unwrap(), secret.public());
     assert!(!format!("{secret:?}").contains("9d61"));
-    for text in ["", "ed25519:", &RFC_PUBLIC[..70], &RFC_PUBLIC.to_uppercase(), RFC_SECRET] {
+    for text in ["", "ed25519:", RFC_PUBLIC.trim_end_matches("511a"), &RFC_PUBLIC.to_uppercase(), RFC_SECRET] {
         assert!(text.parse::<PublicKey>().is_err(), "{text}");
     }
     // The neutral element: it would have signed everything.

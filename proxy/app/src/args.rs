@@ -51,7 +51,7 @@ pub(crate) enum Command {
     ///
     /// SIGTERM stops it in order, SIGHUP reads policy, certificates and keys again. Traces go where `traces` in
     /// server.yaml or OTEL_EXPORTER_OTLP_ENDPOINT says.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Judge texts from standard input, one JSON object or plain text per line
     ///
     /// A line is `{"text": "...", "role": "user|assistant|tool"}` or plain text (a user's). For each line comes
