@@ -50,6 +50,15 @@ impl Guard {
         Self::run(Command::new(Self::binary()), upstream, (POLICY, settings), Arc::clone(dir))
     }
 
+    /// On a directory that is there, with a policy that only the settings name; what it said if it did not start.
+    pub fn settled(
+        dir: &Arc<tempfile::TempDir>,
+        upstream: &str,
+        settings: &str,
+    ) -> Result<Self, String> {
+        Self::try_run(Command::new(Self::binary()), upstream, ("", settings), Arc::clone(dir))
+    }
+
     /// On the same audit directory again.
     pub fn restart(mut self, upstream: &str) -> Self {
         let dir = Arc::clone(&self.dir);
@@ -92,12 +101,13 @@ impl Guard {
     ) -> Result<Self, String> {
         let (policy_file, config_file) =
             (dir.path().join("policy.yaml"), dir.path().join("server.yaml"));
-        std::fs::write(&policy_file, policy).unwrap();
         std::fs::write(&config_file, settings).unwrap();
+        command.args(["serve", "--log", "json", "--listen", "127.0.0.1:0", "--upstream", upstream]);
+        if !policy.is_empty() {
+            std::fs::write(&policy_file, policy).unwrap();
+            command.arg("--policy").arg(&policy_file);
+        }
         let mut child = command
-            .args(["serve", "--log", "json", "--listen", "127.0.0.1:0", "--upstream", upstream])
-            .arg("--policy")
-            .arg(&policy_file)
             .arg("--audit-dir")
             .arg(dir.path().join("audit"))
             .arg("--config")

@@ -13,6 +13,7 @@ use crate::commands::console::ConsoleArgs;
 use crate::commands::diff::DiffArgs;
 use crate::commands::eval::EvalArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::policy::PolicyArgs;
 use crate::commands::schema::SchemaArgs;
 use crate::commands::test::TestArgs;
 use crate::elsewhere::ElsewhereArgs;
@@ -50,7 +51,7 @@ pub(crate) enum Command {
     ///
     /// SIGTERM stops it in order, SIGHUP reads policy, certificates and keys again. Traces go where `traces` in
     /// server.yaml or OTEL_EXPORTER_OTLP_ENDPOINT says.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Judge texts from standard input, one JSON object or plain text per line
     ///
     /// A line is `{"text": "...", "role": "user|assistant|tool"}` or plain text (a user's). For each line comes
@@ -82,7 +83,7 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Print the fingerprint of each API key on standard input, for `keys` in server.yaml
     Fingerprint(FingerprintArgs),
-    /// Print a policy that comes with the program, to start your own from
+    /// Print a policy that comes with the program, to start your own from; sign policies, and check signed ones
     Policy(PolicyArgs),
     /// Check a model's folder (Prompt Guard or Llama Guard): files and digests, what it says about fixed texts, how fast
     /// it is
@@ -138,9 +139,12 @@ pub(crate) struct ServeArgs {
     /// Where to serve the review page; nowhere unless said. `portcullis console add-user` says who may log in
     #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_CONSOLE")]
     pub(crate) console: Option<SocketAddr>,
-    /// A policy file, or one that comes with the program (see `policy --list`) [default: default]
-    #[arg(long, value_name = "FILE|NAME")]
+    /// A policy file, one that comes with the program (see `policy --list`), or a signed one at a URL [default: default]
+    #[arg(long, value_name = "FILE|NAME|URL")]
     pub(crate) policy: Option<String>,
+    /// A public key that may sign the policy at a URL, or a file with one; several while keys are exchanged
+    #[arg(long, value_name = "KEY|FILE")]
+    pub(crate) policy_key: Vec<String>,
     /// Where decisions are recorded [default: portcullis-audit]
     #[arg(long, value_name = "DIR", env = "PORTCULLIS_AUDIT_DIR")]
     pub(crate) audit_dir: Option<PathBuf>,
@@ -223,14 +227,4 @@ pub(crate) struct ModelArgs {
     /// What Llama Guard is computed in: f32, f16 or bf16 [default: f32 on a processor, bf16 on a graphics card]
     #[arg(long, value_name = "TYPE")]
     pub(crate) precision: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct PolicyArgs {
-    /// Which one; `--list` says which there are
-    #[arg(default_value = "default")]
-    pub(crate) name: String,
-    /// List the policies that come with the program, with what they are for
-    #[arg(long)]
-    pub(crate) list: bool,
 }

@@ -20,7 +20,9 @@ use crate::console::{self, Settings};
 use crate::elsewhere::{Elsewhere, ElsewhereArgs, RemoteFile};
 use crate::failure::Failure;
 use crate::indexed;
-use crate::registry::{Llama, Model, Models, Standby};
+use crate::limits::LimitsFile;
+use crate::policy::{Origin, PolicyFile, Source};
+use crate::registry::{self, Llama, Model, Models, Standby};
 use crate::shared::SharedFile;
 use crate::sinks::SinksFile;
 use crate::tls::{Tls, UpstreamTls};
@@ -31,10 +33,6 @@ use crate::traces::{Traces, TracesFile};
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 /// In the current directory, so that a first try leaves nothing elsewhere.
 const AUDIT_DIR: &str = "portcullis-audit";
-/// What decides unless a policy is named.
-const POLICY: &str = "default";
-/// How long answers under way may take after the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// `server.yaml` as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -48,7 +46,7 @@ struct File {
     /// The review page.
     console: Option<ConsoleFile>,
     upstream: Option<UpstreamFile>,
-    policy: Option<String>,
+    policy: PolicyFile,
     prompt_guard: Option<PromptGuardFile>,
     llama_guard: Option<LlamaGuardFile>,
     /// Servers of `/v1/moderations`.
@@ -175,20 +173,6 @@ struct TlsFile {
     client_ca_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct LimitsFile {
-    request_bytes: Option<usize>,
-    request_seconds: Option<u64>,
-    answer_bytes: Option<usize>,
-    upstream_seconds: Option<u64>,
-    upstream_idle_seconds: Option<u64>,
-    upstream_concurrent: Option<usize>,
-    upstream_failures: Option<u32>,
-    concurrent: Option<usize>,
-    drain_seconds: Option<u64>,
-}
-
 /// Everything the server needs, checked.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -208,8 +192,10 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// A file, or one that comes with the program.
     pub(crate) policy_name: String,
-    /// Where the policy comes from, if it is watched: not where it comes with the program.
-    pub(crate) policy_file: Option<PathBuf>,
+    /// The file that the policy comes from, and whether it is watched; none where it comes with the program.
+    pub(crate) policy_file: Option<(PathBuf, bool)>,
+    /// Where the policy comes from, if it is a signed one at a URL.
+    pub(crate) policy_source: Option<Source>,
     /// The models that judge beside what comes with the program.
     pub(crate) models: Models,
     pub(crate) keys: KeyNames,
@@ -253,9 +239,11 @@ impl Config {
         )?;
         models.standby = standby;
         let tokens = Tokens::read(file.tokens)?;
-        let name = args.policy.as_deref().or(file.policy.as_deref()).unwrap_or(POLICY);
         let audit_dir =
             args.audit_dir.clone().or(file.audit.dir).unwrap_or_else(|| AUDIT_DIR.into());
+        let origin =
+            file.policy.with(args.policy.as_deref(), &args.policy_key).origin(&audit_dir)?;
+        let decides = decides(origin, &models)?;
         let index = args.audit_index.clone().or(file.audit.index);
         let instance = file.instance.or_else(host_name).unwrap_or_else(|| "portcullis".to_owned());
         Ok(Self {
@@ -267,9 +255,10 @@ impl Config {
             upstream_url: url,
             upstream_key: key_file,
             upstream_tls,
-            policy: tested_policy(name)?,
-            policy_name: name.to_owned(),
-            policy_file: library::by_name(name).is_none().then(|| name.into()),
+            policy: decides.policy,
+            policy_name: decides.name,
+            policy_file: decides.file,
+            policy_source: decides.source,
             models,
             keys: key_names(file.keys, (file.require_key, tokens.is_some()))?,
             tokens,
@@ -279,9 +268,9 @@ impl Config {
             tls: file.tls.map(Tls::from),
             nats: file.audit.sinks.nats(&instance)?,
             instance: instance.into(),
-            limits: limits(&file.limits, file.checks),
+            limits: file.limits.limits(file.checks),
             shared_limits: args.shared.limits(file.shared_limits)?,
-            drain: file.limits.drain_seconds.map_or(DRAIN, Duration::from_secs),
+            drain: file.limits.drain(),
             traces: Traces::read(file.traces)?,
         })
     }
@@ -453,23 +442,6 @@ impl UpstreamTls {
     }
 }
 
-fn limits(file: &LimitsFile, checks: Option<bool>) -> Limits {
-    let base = Limits::default();
-    let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
-    Limits {
-        request_bytes: file.request_bytes.unwrap_or(base.request_bytes),
-        request_time: seconds(file.request_seconds, base.request_time),
-        answer_bytes: file.answer_bytes.unwrap_or(base.answer_bytes),
-        upstream_time: seconds(file.upstream_seconds, base.upstream_time),
-        upstream_idle: seconds(file.upstream_idle_seconds, base.upstream_idle),
-        upstream_concurrent: file.upstream_concurrent,
-        upstream_failures: file.upstream_failures.unwrap_or(base.upstream_failures),
-        concurrent: file.concurrent.unwrap_or(base.concurrent),
-        checks: checks.unwrap_or(base.checks),
-        keep_alive: base.keep_alive,
-    }
-}
-
 fn read_file(path: &Path) -> Result<File, Failure> {
     let text = read(path)?;
     serde_saphyr::from_str(&text).map_err(|error| {
@@ -539,9 +511,33 @@ pub(crate) fn today() -> Date {
     jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
-/// Reads a policy that must do what its own tests say.
-fn tested_policy(name: &str) -> Result<Policy, Failure> {
-    let policy = policy(name)?;
+/// What decides, and where it comes from.
+struct Decides {
+    policy: Policy,
+    name: String,
+    file: Option<(PathBuf, bool)>,
+    source: Option<Source>,
+}
+
+/// Reads or fetches what decides; only `models` that are there judge in others' places.
+fn decides(origin: Origin, models: &Models) -> Result<Decides, Failure> {
+    match origin {
+        Origin::Named(name, watched) => {
+            let policy = tested(&policy_source(&name)?, &name)?;
+            let file = library::by_name(&name).is_none().then(|| (name.clone().into(), watched));
+            Ok(Decides { policy, name, file, source: None })
+        }
+        Origin::Url(settings) => {
+            let name = settings.document.to_string();
+            let (policy, source) = settings.start(&registry::standby_names(models))?;
+            Ok(Decides { policy, name, file: None, source: Some(source) })
+        }
+    }
+}
+
+/// Reads the policy called `name`, which must do what its own tests say.
+pub(crate) fn tested(source: &str, name: &str) -> Result<Policy, Failure> {
+    let policy = parsed(source, name)?;
     let failed = policy.run_tests().iter().filter(|outcome| !outcome.passed).count();
     if failed > 0 {
         return Err(Failure::Environment(format!(
@@ -556,8 +552,11 @@ fn tested_policy(name: &str) -> Result<Policy, Failure> {
 
 /// Reads a policy; warnings go to the log.
 pub(crate) fn policy(name: &str) -> Result<Policy, Failure> {
-    let source = policy_source(name)?;
-    match Policy::parse(&source, name) {
+    parsed(&policy_source(name)?, name)
+}
+
+fn parsed(source: &str, name: &str) -> Result<Policy, Failure> {
+    match Policy::parse(source, name) {
         Ok((policy, warnings)) => {
             for warning in warnings.iter() {
                 tracing::warn!(policy = name, line = warning.line, "{}", warning.message);

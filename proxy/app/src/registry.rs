@@ -133,6 +133,19 @@ fn standbys(models: &Models, deadline: Duration) -> Result<Vec<Check>, Failure> 
     Ok(checks)
 }
 
+/// What those are called that a policy can let judge in another's place.
+pub(crate) fn standby_names(models: &Models) -> Vec<&'static str> {
+    let Standby { llama_guard, prompt_guard } = &models.standby;
+    let elsewhere = models.elsewhere.moderations.is_some();
+    let starter = models.judge_attacks() || models.judge_hazards() || elsewhere;
+    let names = [
+        ("llama_guard_local", llama_guard.is_some()),
+        ("prompt_guard_local", prompt_guard.is_some()),
+        ("starter", starter),
+    ];
+    names.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
+}
+
 /// Loads a Prompt Guard that answers within `deadline` or not at all.
 fn prompt_here(model: &Model, deadline: Duration) -> Result<PromptGuard, Failure> {
     load(&Model { options: Options { deadline, ..model.options }, ..model.clone() })

@@ -25,6 +25,8 @@ pub(crate) struct Reload {
     /// How long models wait for an answer: they were told at the start.
     patience: Duration,
     changed: Arc<Notify>,
+    /// Whether changes are taken although nobody asks.
+    watched: bool,
     hangup: Signal,
     /// Dropped, it watches no more.
     _watcher: Option<RecommendedWatcher>,
@@ -33,20 +35,26 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// Watches the directory of `file`, because replacing a file (as editors do), and the link to it (as a
+    /// Reads `file` when somebody asks; where it is `watched`, watches its directory too, because replacing a file (as editors do), and the link to it (as a
     /// Kubernetes ConfigMap does), is a change of the directory.
-    pub(crate) fn new(file: PathBuf, active: Arc<ActivePolicy>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        (file, watched): (PathBuf, bool),
+        active: Arc<ActivePolicy>,
+    ) -> Result<Self, Failure> {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| Failure::environment("signals cannot be handled", &error))?;
         let changed = Arc::new(Notify::new());
-        let watcher = watcher(&file, Arc::clone(&changed))
-            .inspect_err(|error| {
-                tracing::warn!(%error, "changes of the policy file are not announced; it is looked at every 5 s");
-            })
-            .ok();
+        let watcher = watched.then(|| watcher(&file, Arc::clone(&changed)));
+        let watcher = watcher.and_then(|watcher| {
+            watcher
+                .inspect_err(|error| {
+                    tracing::warn!(%error, "changes of the policy file are not announced; it is looked at every 5 s");
+                })
+                .ok()
+        });
         // The first look is at once: the file may have changed since it was read for the start.
         let patience = active.policy().timeout();
-        Ok(Self { file, active, patience, changed, hangup, _watcher: watcher, seen: None })
+        Ok(Self { file, active, patience, changed, watched, hangup, _watcher: watcher, seen: None })
     }
 
     /// Watches until dropped.
@@ -60,7 +68,7 @@ impl Reload {
                     sleep(QUIET).await;
                     false
                 }
-                _ = look.tick() => false,
+                _ = look.tick(), if self.watched => false,
                 _ = self.hangup.recv() => true,
             };
             self.take(asked).await;

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use crate::console::{Served, Shown, document};
 use crate::failure::Failure;
 use crate::indexed::Indexed;
 use crate::listener::Listener;
+use crate::policy::{Follow, Source};
 use crate::registry;
 use crate::reload::Reload;
 use crate::sinks;
@@ -50,6 +50,7 @@ pub(crate) struct Server {
     panel: proxy_stack::Panel,
     policies: Arc<ActivePolicy>,
     reload: Option<Reload>,
+    follow: Option<Follow>,
     again: Again,
     metrics: Arc<Metrics>,
     tracing: Tracing,
@@ -87,7 +88,9 @@ impl Server {
         let calibrations = registry::calibrations(&panel)?;
         let standbys = panel.standbys().iter().map(|check| Arc::clone(&check.id().name));
         let policies = ActivePolicy::new(config.policy.clone(), calibrations.clone());
-        let policies = Arc::new(policies.with_standbys(standbys.collect()));
+        let signed = config.policy_source.as_ref().map(Source::signed);
+        let policies = policies.with_standbys(standbys.collect()).with_signature(signed);
+        let policies = Arc::new(policies);
         let console = match &config.console {
             Some(settings) => {
                 let shown = shown(&config, &journal, &policies, calibrations)?;
@@ -106,8 +109,10 @@ impl Server {
         let greetings = greeting.into_iter().chain(shown).collect();
         let key = config.upstream_key.clone().map(|file| (upstream.clone(), file));
         let again = Again { greetings, key };
-        let watch = |file: &PathBuf| Reload::new(file.clone(), Arc::clone(&policies));
-        let reload = config.policy_file.as_ref().map(watch).transpose()?;
+        let reload = config.policy_file.take().map(|file| Reload::new(file, Arc::clone(&policies)));
+        let reload = reload.transpose()?;
+        let source = config.policy_source.take();
+        let follow = source.map(|source| Follow::new(source, Arc::clone(&policies))).transpose()?;
         let sink = sinks::start(&mut config, &journal)?;
         let metrics = Metrics::default()
             .with_shared_limits(config.shared_limits.clone())
@@ -125,6 +130,7 @@ impl Server {
             panel,
             policies,
             reload,
+            follow,
             again,
             metrics,
             tracing,
@@ -174,6 +180,7 @@ impl Server {
             panel,
             policies,
             reload,
+            follow,
             again,
             metrics,
             tracing,
@@ -184,7 +191,7 @@ impl Server {
         let tokens = config.tokens;
         let issuers = tokens.as_ref().map(|tokens| tokens.issuers.clone());
         let health = Health::new(Arc::clone(&journal)).believing(issuers.clone());
-        let health = Arc::new(health);
+        let health = Arc::new(health.under(Arc::clone(&policies)));
         let test = self_test(panel.clone(), Arc::clone(&health), Arc::clone(&policies));
         let status = proxy_stack::admin(
             Arc::clone(&metrics),
@@ -231,6 +238,7 @@ impl Server {
         tokio::select! {
             _ = guarded => {}
             () = if_any(reload.map(Reload::run)) => {}
+            () = if_any(follow.map(Follow::run)) => {}
             () = if_any(admin) => {}
             () = if_any(console) => {}
             () = test => {}
@@ -324,7 +332,11 @@ fn shown(
     calibrations: Vec<ClassifierCalibration>,
 ) -> Result<Shown, Failure> {
     let policies = Arc::clone(policies);
-    let rules = Rules::new(move || policies.policy(), document(&config.policy_name), calibrations);
+    let current = move || policies.policy();
+    let rules = match &config.policy_source {
+        Some(source) => Rules::new(current, source.shown(), calibrations),
+        None => Rules::new(current, document(&config.policy_name), calibrations),
+    };
     let indexed = Indexed::start(&config.audit_dir, config.audit_index.as_ref())?;
     let (audit_dir, journal) = (config.audit_dir.clone(), Some(Arc::clone(journal)));
     Ok(Shown { audit_dir, indexed, journal, rules })

@@ -4,16 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use proxy_identity::{Issuer, Issuers, KeySet, Requirement};
-use proxy_stack::Network;
 use serde::Deserialize;
 
-use crate::failure::{Failure, chain};
-use crate::tls::UpstreamTls;
+use crate::failure::Failure;
+use crate::fetch::{Document, Fetched, Limits};
 
 /// How often an issuer's keys are fetched although nobody asks for new ones.
 const REFRESH: u64 = 300;
@@ -21,12 +16,10 @@ const REFRESH: u64 = 300;
 const KEEP: u64 = 3 * 24 * 60 * 60;
 /// How often a file with keys is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long an issuer may take to say its keys.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts after one that failed: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// No issuer's keys are larger, in bytes.
-const LARGEST: usize = 256 << 10;
+/// How long an issuer may take to say its keys; no issuer's keys are larger.
+const LIMITS: Limits = Limits { time: Duration::from_secs(5), bytes: 256 << 10 };
 
 /// One of `tokens` in server.yaml.
 #[derive(Clone, Debug, Deserialize)]
@@ -71,8 +64,6 @@ enum OneOf {
     Several(Vec<String>),
 }
 
-type Http = Client<Network, Full<bytes::Bytes>>;
-
 /// Issuers, and where the keys of each come from, in the same order.
 #[derive(Debug)]
 pub(crate) struct Tokens {
@@ -91,7 +82,7 @@ struct Source {
 #[derive(Debug)]
 enum Place {
     File(PathBuf),
-    Url(Box<(Uri, Http)>),
+    Url(Box<Document>),
 }
 
 impl Tokens {
@@ -218,13 +209,13 @@ impl Source {
     }
 
     async fn fetch(&self) -> Result<KeySet, Failure> {
-        let Place::Url(place) = &self.place else { return self.read() };
-        let (url, client) = &**place;
-        let fetched = tokio::time::timeout(PATIENCE, document(url, client)).await;
-        let bytes =
-            fetched.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
-        let failed = |why: String| Failure::Environment(format!("{url}: {why}"));
-        KeySet::parse(&bytes.map_err(failed)?).map_err(|error| Failure::environment(url, &error))
+        let Place::Url(url) = &self.place else { return self.read() };
+        let keys = match url.fetch("application/json", None).await {
+            Ok(Fetched::Document(bytes, _)) => bytes,
+            Ok(Fetched::Same) => Vec::new(),
+            Err(error) => return Err(Failure::environment(url, &error)),
+        };
+        KeySet::parse(&keys).map_err(|error| Failure::environment(url, &error))
     }
 
     /// The keys in a file.
@@ -241,35 +232,7 @@ impl Source {
 impl Place {
     /// Whoever can change the keys on their way is believed like the issuer.
     fn at(url: &str, file: &TokenFile) -> Result<Self, Failure> {
-        let uri: Option<Uri> = url.parse().ok();
-        let here = |uri: &Uri| matches!(uri.host(), Some("127.0.0.1" | "localhost" | "[::1]"));
-        let safe = |uri: &Uri| match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => here(uri),
-            _ => false,
-        };
-        let Some(uri) = uri.filter(safe) else {
-            return Err(Failure::Usage(format!(
-                "tokens: {}: `jwks_url` must begin with https://, or be on this machine",
-                file.issuer
-            )));
-        };
-        let tls = UpstreamTls::new("tokens", file.ca_file.clone(), (None, None))?;
-        let client = Client::builder(TokioExecutor::new()).build(tls.connector_to(url)?);
-        Ok(Self::Url(Box::new((uri, client))))
+        let what = format!("tokens: {}: `jwks_url`", file.issuer);
+        Ok(Self::Url(Box::new(Document::at(&what, url, file.ca_file.clone(), LIMITS)?)))
     }
-}
-
-/// What `url` holds. Redirects are not followed.
-async fn document(url: &Uri, client: &Http) -> Result<Vec<u8>, String> {
-    let mut request = Request::new(Full::default());
-    *request.uri_mut() = url.clone();
-    let json = http::HeaderValue::from_static("application/json");
-    request.headers_mut().insert(header::ACCEPT, json);
-    let answer = client.request(request).await.map_err(|error| chain(&error))?;
-    if answer.status() != StatusCode::OK {
-        return Err(format!("status {}", answer.status().as_u16()));
-    }
-    let body = Limited::new(answer.into_body(), LARGEST).collect().await;
-    Ok(body.map_err(|error| error.to_string())?.to_bytes().to_vec())
 }

@@ -55,6 +55,8 @@ pub(crate) enum Denial {
     },
     /// What the caller has used cannot be counted together with other guards, and the server is to refuse then.
     LimitsUnavailable,
+    /// The policy in force has expired, and nothing is to be let through then.
+    PolicyExpired,
     /// Too many exchanges are under way.
     Overloaded,
     /// The policy blocks the request.

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use classifiers_core::{ClassifyError, Direction, Passage, Role};
+use jiff::Timestamp;
 use proxy_audit::Journal;
 use proxy_identity::Issuers;
 use tower::ServiceExt as _;
 
-use crate::Panel;
+use crate::{ActivePolicy, Panel};
 
 /// What every check is asked at the start: harmless, and never the same as what a caller says.
 const QUESTION: &str = "Is anybody there? This is the guard asking itself.";
@@ -20,6 +21,7 @@ const QUESTION: &str = "Is anybody there? This is the guard asking itself.";
 pub struct Health {
     journal: Arc<Journal>,
     issuers: Option<Issuers>,
+    policies: Option<Arc<ActivePolicy>>,
     tested: AtomicBool,
     stopping: AtomicBool,
 }
@@ -29,13 +31,19 @@ impl Health {
     #[must_use]
     pub const fn new(journal: Arc<Journal>) -> Self {
         let (tested, stopping) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { journal, issuers: None, tested, stopping }
+        Self { journal, issuers: None, policies: None, tested, stopping }
     }
 
     /// The same, and not ready before the keys of all `issuers` are known.
     #[must_use]
     pub fn believing(self, issuers: Option<Issuers>) -> Self {
         Self { issuers, ..self }
+    }
+
+    /// The same, and not ready while the policy in force has expired.
+    #[must_use]
+    pub fn under(self, policies: Arc<ActivePolicy>) -> Self {
+        Self { policies: Some(policies), ..self }
     }
 
     /// Where decisions are recorded.
@@ -64,6 +72,10 @@ impl Health {
         }
         if self.issuers.as_ref().is_some_and(|issuers| !issuers.is_ready()) {
             return Some("the keys of an issuer of tokens are not known yet");
+        }
+        let signed = self.policies.as_ref().and_then(|policies| policies.signed());
+        if signed.is_some_and(|signed| signed.is_over(Timestamp::now())) {
+            return Some("the policy has expired, and there is no newer one");
         }
         (!self.tested.load(Ordering::Relaxed)).then_some("a classifier has given no verdict yet")
     }

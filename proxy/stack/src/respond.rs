@@ -240,6 +240,13 @@ fn tell(denial: Denial) -> Told {
             "too many requests are under way",
         )
         .retry_after(RETRY),
+        Denial::PolicyExpired => Told::failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "policy_expired",
+            Outcome::Refused,
+            "the policy has expired, and there is no newer one, so nothing is let through",
+        )
+        .retry_after(RETRY),
         Denial::LimitsUnavailable => Told::failed(
             StatusCode::SERVICE_UNAVAILABLE,
             "limits_unavailable",

@@ -13,6 +13,7 @@ use tower::util::BoxCloneSyncService;
 use crate::admission::AdmissionLayer;
 use crate::authenticate::AuthenticateLayer;
 use crate::catch_panic::CatchPanicLayer;
+use crate::expiry::ExpiryLayer;
 use crate::guard::{GuardLayer, Panel};
 use crate::limit::LimitLayer;
 use crate::read::ReadLayer;
@@ -87,6 +88,7 @@ pub fn stack<C: Connect + Clone + Send + Sync + 'static>(parts: Parts<C>) -> Gat
         .layer(RespondLayer)
         // Before a byte of the body is read: refusing must be cheap.
         .layer(AuthenticateLayer::new(keys.clone()))
+        .layer(ExpiryLayer)
         .layer(LimitLayer::new(shared_limits))
         .layer(AdmissionLayer::new(limits.concurrent))
         .layer(ReadLayer::new(limits, keys))

@@ -15,7 +15,9 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 args:
   - serve
   - --config=/etc/portcullis/server.yaml
+  {{- if not .Values.server.policy }}
   - --policy={{ if .Values.policy }}/etc/portcullis/policy.yaml{{ else }}{{ .Values.policyName }}{{ end }}
+  {{- end }}
 {{- if eq .Values.mode "sidecar" }}
 env: [{ name: PORTCULLIS_LISTEN, value: "127.0.0.1:8080" }]
 {{- end }}

@@ -46,6 +46,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         port("admin", config.admin),
         certificate(&config),
         audit(&config.audit_dir),
+        place(&config),
         open_files(),
         runtime()?.block_on(upstream(&config)),
         runtime()?.block_on(shared_limits(&config)),
@@ -113,6 +114,15 @@ fn audit(dir: &Path) -> Finding {
         )),
     };
     Finding { what: "audit", said }
+}
+
+/// Whether the policy is the newest that its place has, and the next one can be kept.
+fn place(config: &Config) -> Finding {
+    let said = match &config.policy_source {
+        None => Ok(format!("{}: a file or one that comes with the program", config.policy_name)),
+        Some(source) => source.health(),
+    };
+    Finding { what: "policy", said }
 }
 
 /// How many files and sockets the process may have.

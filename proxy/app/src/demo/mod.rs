@@ -90,6 +90,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         policy: policy("default")?,
         policy_name: "default".to_owned(),
         policy_file: None,
+        policy_source: None,
         models: Models::default(),
         keys: KeyNames::default(),
         tokens: None,
