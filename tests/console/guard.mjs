@@ -113,15 +113,16 @@ export function past(days, speed) {
 
 export class Guard {
   // A guard with its console, and three people: a viewer, two reviewers, one who owns the policy.
-  static async start({ policy = POLICY, log, environment } = {}) {
+  static async start({ policy = POLICY, log, environment, settings = "", console = "127.0.0.1:0" } = {}) {
     const guard = new Guard();
+    guard.console = console;
     guard.folder = mkdtempSync(join(tmpdir(), "portcullis-console-"));
     guard.log = log ?? join(guard.folder, "audit");
     guard.model = await startModel();
     guard.policy = join(guard.folder, "policy.yaml");
     writeFileSync(guard.policy, policy);
     guard.config = join(guard.folder, "server.yaml");
-    writeFileSync(guard.config, `keys: { ${NAMED.map((name) => `${name}: ${fingerprint(name)}`).join(", ")} }\nlimits: { request_bytes: 16777216 }\n`);
+    writeFileSync(guard.config, `keys: { ${NAMED.map((name) => `${name}: ${fingerprint(name)}`).join(", ")} }\nlimits: { request_bytes: 16777216 }\n${settings}`);
     if (!log) {
       for (const [name, role] of [["vera", "viewer"], ["rita", "reviewer"], ["rolf", "reviewer"], ["paula", "policy-admin"]]) addUser(guard.log, name, role);
     }
@@ -131,7 +132,7 @@ export class Guard {
 
   async up(environment) {
     this.program = await start([
-      "serve", "--upstream", this.model.url, "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+      "serve", "--upstream", this.model.url, "--listen", "127.0.0.1:0", "--console", this.console, "--admin", "127.0.0.1:0",
       "--audit-dir", this.log, "--policy", this.policy, "--config", this.config,
     ], ["address", "console", "admin"], environment);
     this.api = `http://${this.program.address}`;

@@ -45,6 +45,7 @@ mod routes;
 mod secrets;
 mod shared_index;
 mod shared_limits;
+mod sign_in;
 mod signed_policies;
 mod sinks;
 mod streams;

@@ -4,69 +4,21 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use proxy_audit::Outcome;
-use rcgen::KeyPair;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::support::{Guard, POLICY, Reply, Script, Upstream, chat, post, raw};
+use crate::support::{
+    Guard, POLICY, Provider, Reply, Script, Signer, Upstream, WELL_KNOWN, chat, now, post, raw,
+};
 
 const ISSUER: &str = "https://login.example.com/";
-
-/// A key of an issuer.
-#[derive(Clone)]
-struct Signer {
-    id: &'static str,
-    algorithm: Algorithm,
-    key: EncodingKey,
-}
-
-impl Signer {
-    fn new(id: &'static str, algorithm: Algorithm) -> Self {
-        let key = match algorithm {
-            Algorithm::RS256 => {
-                let size = rcgen::RsaKeySize::_2048;
-                let pair = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).unwrap();
-                // PKCS#1 is the last element of PKCS#8, whose head is always the same for this size.
-                EncodingKey::from_rsa_der(&pair.serialize_der()[26..])
-            }
-            Algorithm::ES256 => {
-                let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-                EncodingKey::from_ec_der(&pair.serialize_der())
-            }
-            other => panic!("{other:?}"),
-        };
-        Self { id, algorithm, key }
-    }
-
-    fn public(&self) -> Value {
-        let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
-        jwk.common.key_id = Some(self.id.to_owned());
-        serde_json::to_value(jwk).unwrap()
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        self.sign_with(claims, |_| {})
-    }
-
-    fn sign_with(&self, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
-        let mut header = Header::new(self.algorithm);
-        header.kid = Some(self.id.to_owned());
-        change(&mut header);
-        encode(&header, claims, &self.key).unwrap()
-    }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
 
 /// What a good token says, with some of it said otherwise; nothing where `null` stands.
 fn claims(otherwise: Value) -> Value {
@@ -438,6 +390,61 @@ async fn an_issuer_that_is_down_costs_its_callers_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn keys_are_where_the_issuer_says_if_it_is_the_issuer_who_says_so() {
+    let upstream = Upstream::start(Script::say("fine")).await;
+    let (first, second) = (Signer::new("1", Algorithm::RS256), Signer::new("2", Algorithm::ES256));
+    let provider = Provider::start(&[&first]).await;
+    let issuer = provider.issuer();
+    let settings = format!(
+        "tokens:\n- issuer: {issuer}\n  audiences: [portcullis]\n  refresh_seconds: 1\n  keep_seconds: 60\n"
+    );
+    let metadata = provider.metadata();
+    let with = |name: &str, value: &str| {
+        let mut metadata = metadata.clone();
+        metadata[name] = json!(value);
+        ("200 OK", metadata.to_string())
+    };
+    let odd = [
+        with("issuer", &format!("{issuer}/")),
+        with("jwks_uri", "http://login.example.com/keys"),
+        with("jwks_uri", &format!("{issuer}/nowhere")),
+        ("302 Found\r\nlocation: /elsewhere", metadata.to_string()),
+        ("200 OK", format!("{{\"issuer\": \"{}\"}}", "a".repeat(300_000))),
+    ];
+    // An odd answer at the start: nobody is believed.
+    let (status, body) = &odd[0];
+    provider.answers(WELL_KNOWN, status, body);
+    let guard = Guard::with(&upstream.url(), POLICY, &settings);
+    let token = |signer: &Signer| signer.sign(&claims(json!({ "iss": issuer })));
+    assert_eq!(until(&guard, &token(&first), 503).await.code(), "token_keys_unavailable");
+    assert!(provider.asked("/keys").is_empty());
+    provider.says(WELL_KNOWN, &metadata);
+    until(&guard, &token(&first), 200).await;
+    // Later: what was known is believed for a while.
+    for (status, body) in &odd {
+        provider.answers(WELL_KNOWN, status, body);
+        let asked = provider.asked(WELL_KNOWN).len();
+        while provider.asked(WELL_KNOWN).len() == asked {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(ask(&guard, &token(&first)).await.status, 200, "{status} {body}");
+        provider.says(WELL_KNOWN, &metadata);
+        let asked = provider.asked("/keys").len();
+        while provider.asked("/keys").len() == asked {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    // Its keys may move.
+    provider.says("/moved", &json!({ "keys": [second.public()] }));
+    provider.says(
+        WELL_KNOWN,
+        &serde_json::from_str(&with("jwks_uri", &format!("{issuer}/moved")).1).unwrap(),
+    );
+    until(&guard, &token(&second), 200).await;
+    assert_eq!(ask(&guard, &token(&first)).await.status, 401);
+}
+
+#[tokio::test]
 async fn keys_in_a_file_are_read_again_and_tokens_handed_on_where_that_is_said() {
     let upstream = Upstream::start(Script::say("fine")).await;
     let (first, second) = (Signer::new("1", Algorithm::RS256), Signer::new("2", Algorithm::ES256));
@@ -477,7 +484,7 @@ fn settings_that_would_let_others_in_are_refused() {
         ("algorithms", "[HS256]", "`HS256` is not an algorithm of public keys"),
         ("algorithms", "[none]", "`none` is not an algorithm of public keys"),
         ("jwks_url", "http://login.example.com/jwks", "must begin with https://"),
-        ("jwks_file", "/nowhere", "by `jwks_url` or `jwks_file`"),
+        ("jwks_file", "/nowhere", "in one place: `jwks_url` or `jwks_file`"),
         ("leeway_seconds", "301", "300 seconds"),
         ("secret", "x", "unknown"),
     ] {

@@ -24,6 +24,7 @@ use crate::limits::LimitsFile;
 use crate::policy::{Origin, PolicyFile, Source};
 use crate::registry::{self, Llama, Model, Models, Standby};
 use crate::shared::SharedFile;
+use crate::sign_in::{OidcFile, OpenId};
 use crate::sinks::SinksFile;
 use crate::tls::{Tls, UpstreamTls};
 use crate::tokens::{TokenFile, Tokens};
@@ -158,6 +159,10 @@ struct ConsoleFile {
     #[serde(default)]
     hosts: Vec<String>,
     users: Option<PathBuf>,
+    /// Whether people log in by a password; they do unless this says no.
+    local_users: Option<bool>,
+    /// How people log in by a provider of identities.
+    oidc: Option<OidcFile>,
     tls: Option<TlsFile>,
     /// Something before it speaks TLS with browsers.
     #[serde(default)]
@@ -247,7 +252,7 @@ impl Config {
         let index = args.audit_index.clone().or(file.audit.index);
         let instance = file.instance.or_else(host_name).unwrap_or_else(|| "portcullis".to_owned());
         Ok(Self {
-            console: console(args.console, file.console, &audit_dir),
+            console: console(args.console, file.console, &audit_dir)?,
             listen: args.listen.or(file.listen).unwrap_or(LISTEN),
             ext_proc: args.ext_proc.or(file.ext_proc),
             admin: args.admin.or(file.admin),
@@ -339,17 +344,27 @@ fn console(
     listen: Option<SocketAddr>,
     file: Option<ConsoleFile>,
     audit_dir: &Path,
-) -> Option<Settings> {
-    let Some(file) = file else { return listen.map(|listen| Settings::new(listen, audit_dir)) };
+) -> Result<Option<Settings>, Failure> {
+    let Some(file) = file else {
+        return Ok(listen.map(|listen| Settings::new(listen, audit_dir)));
+    };
+    let local_users = file.local_users.unwrap_or(true);
+    if !local_users && file.oidc.is_none() {
+        return Err(Failure::Usage(
+            "console: `local_users: false` without `oidc` lets nobody log in".to_owned(),
+        ));
+    }
     let listen = listen.or(file.listen).unwrap_or(console::LISTEN);
     let base = Settings::new(listen, audit_dir);
-    Some(Settings {
+    Ok(Some(Settings {
         hosts: file.hosts,
         users: file.users.unwrap_or(base.users),
+        local_users,
+        sign_in: file.oidc.map(OpenId::read).transpose()?.map(Arc::new),
         tls: file.tls.map(Tls::from),
         behind_tls: file.behind_tls,
         listen,
-    })
+    }))
 }
 
 impl From<TlsFile> for Tls {

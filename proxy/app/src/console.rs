@@ -15,6 +15,7 @@ use crate::config;
 use crate::failure::Failure;
 use crate::indexed::Indexed;
 use crate::listener::Listener;
+use crate::sign_in::OpenId;
 use crate::tls::{Greeting, Tls};
 
 /// Loopback only: whoever wants others to look says so, and says how it is encrypted.
@@ -31,6 +32,10 @@ pub(crate) struct Settings {
     /// Names that browsers call it by, besides those of this machine.
     pub(crate) hosts: Vec<String>,
     pub(crate) users: PathBuf,
+    /// Whether people log in by a password.
+    pub(crate) local_users: bool,
+    /// How they log in by a provider of identities, if they do.
+    pub(crate) sign_in: Option<Arc<OpenId>>,
     pub(crate) tls: Option<Tls>,
     /// Something before it speaks TLS with browsers.
     pub(crate) behind_tls: bool,
@@ -43,6 +48,8 @@ impl Settings {
             listen,
             hosts: Vec::new(),
             users: users_file(audit_dir),
+            local_users: true,
+            sign_in: None,
             tls: None,
             behind_tls: false,
         }
@@ -81,7 +88,7 @@ impl Served {
 
     /// Listens, and brings the index up to date in the background.
     pub(crate) async fn start(settings: &Settings, shown: Shown) -> Result<Self, Failure> {
-        let Settings { listen, hosts, users, tls, behind_tls } = settings;
+        let Settings { listen, hosts, users, local_users, sign_in, tls, behind_tls } = settings;
         let secure = tls.is_some() || *behind_tls;
         if !listen.ip().is_loopback() && !secure {
             return Err(Failure::Usage(format!(
@@ -92,19 +99,23 @@ impl Served {
         let known = users
             .list()
             .map_err(|error| Failure::environment("the console has no users", &error))?;
-        if known.is_empty() {
+        if known.is_empty() && sign_in.is_none() {
             tracing::warn!(file = %users.file().display(), "nobody can log in to the console yet: `portcullis console add-user` makes accounts");
         }
         let Shown { audit_dir, indexed, journal, rules } = shown;
         let greeting = tls.as_ref().map(Greeting::read).transpose()?;
         let listener = Listener::bind(*listen, None, greeting.clone()).await?;
         let address = listener.address()?;
+        let mut hosts = hosts.clone();
+        let sign_in = sign_in.as_ref().map(|open_id| open_id.serve((address, secure), &mut hosts));
         let parts = Parts {
             address,
-            hosts: hosts.clone(),
+            hosts,
             secure,
             behind_tls: *behind_tls,
             users,
+            local_users: *local_users,
+            sign_in: sign_in.transpose()?,
             log: audit_dir,
             index: Arc::clone(&indexed.index),
             journal,

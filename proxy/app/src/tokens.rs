@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proxy_identity::{Issuer, Issuers, KeySet, Requirement};
+use proxy_identity::{Issuer, Issuers, KeySet, Requirement, is_safe, well_known};
 use serde::Deserialize;
 
 use crate::failure::Failure;
-use crate::fetch::{Document, Fetched, Limits};
+use crate::provider::Fetcher;
 
 /// How often an issuer's keys are fetched although nobody asks for new ones.
 const REFRESH: u64 = 300;
@@ -18,8 +18,6 @@ const KEEP: u64 = 3 * 24 * 60 * 60;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Between two attempts after one that failed: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// How long an issuer may take to say its keys; no issuer's keys are larger.
-const LIMITS: Limits = Limits { time: Duration::from_secs(5), bytes: 256 << 10 };
 
 /// One of `tokens` in server.yaml.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,7 +27,7 @@ pub(crate) struct TokenFile {
     issuer: String,
     /// What its tokens for this guard say in `aud`: one of these.
     audiences: Vec<String>,
-    /// Where its public keys are.
+    /// Where its public keys are; without either, where the issuer says.
     jwks_url: Option<String>,
     jwks_file: Option<PathBuf>,
     /// Certificate authorities that it is trusted by, in place of the system's.
@@ -59,7 +57,7 @@ struct NameFile {
 /// A value, or several of which one will do.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-enum OneOf {
+pub(crate) enum OneOf {
     One(String),
     Several(Vec<String>),
 }
@@ -82,7 +80,9 @@ struct Source {
 #[derive(Debug)]
 enum Place {
     File(PathBuf),
-    Url(Box<Document>),
+    Url(String, Fetcher),
+    /// Where the issuer says, asked anew each time.
+    Discovered(Fetcher),
 }
 
 impl Tokens {
@@ -144,11 +144,12 @@ impl TokenFile {
             .naming(names.collect())
             .forwarding(self.forward);
         let keep = Duration::from_secs(self.keep_seconds.unwrap_or(KEEP));
-        Ok((issuer, self.jwks_url.map(|_| keep)))
+        Ok((issuer, self.jwks_file.is_none().then_some(keep)))
     }
 }
 
-fn requirements(when: BTreeMap<String, OneOf>) -> Vec<Requirement> {
+/// What `when` says, to be true all at once.
+pub(crate) fn requirements(when: BTreeMap<String, OneOf>) -> Vec<Requirement> {
     let each = when.into_iter().map(|(claim, value)| match value {
         OneOf::One(value) => Requirement::new(claim, [value]),
         OneOf::Several(values) => Requirement::new(claim, values),
@@ -159,14 +160,26 @@ fn requirements(when: BTreeMap<String, OneOf>) -> Vec<Requirement> {
 impl Source {
     fn of(file: &TokenFile) -> Result<Self, Failure> {
         let every = Duration::from_secs(file.refresh_seconds.unwrap_or(REFRESH).max(1));
+        let wrong = |why: &str| Failure::Usage(format!("tokens: {}: {why}", file.issuer));
+        let fetcher = |url: &str| Fetcher::new("tokens", file.ca_file.as_deref(), url);
         let (place, every) = match (&file.jwks_url, &file.jwks_file) {
-            (Some(url), None) => (Place::at(url, file)?, every),
             (None, Some(path)) => (Place::File(path.clone()), LOOK_EVERY),
-            _ => {
-                return Err(Failure::Usage(format!(
-                    "tokens: {}: say where its public keys are, by `jwks_url` or `jwks_file`",
-                    file.issuer
-                )));
+            // Whoever can change the keys on their way is believed like the issuer.
+            (Some(url), None) if is_safe(url) => (Place::Url(url.clone(), fetcher(url)?), every),
+            (None, None) if well_known(&file.issuer).is_some() => {
+                (Place::Discovered(fetcher(&file.issuer)?), every)
+            }
+            (Some(_), None) => {
+                return Err(wrong("`jwks_url` must begin with https://, or be on this machine"));
+            }
+            (None, None) => {
+                return Err(wrong(
+                    "it is no https address that could be asked for its keys: say where they are, by `jwks_url` or \
+                     `jwks_file`",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(wrong("its public keys are in one place: `jwks_url` or `jwks_file`"));
             }
         };
         Ok(Self { issuer: file.issuer.clone(), place, every })
@@ -209,13 +222,14 @@ impl Source {
     }
 
     async fn fetch(&self) -> Result<KeySet, Failure> {
-        let Place::Url(url) = &self.place else { return self.read() };
-        let keys = match url.fetch("application/json", None).await {
-            Ok(Fetched::Document(bytes, _)) => bytes,
-            Ok(Fetched::Same) => Vec::new(),
-            Err(error) => return Err(Failure::environment(url, &error)),
-        };
-        KeySet::parse(&keys).map_err(|error| Failure::environment(url, &error))
+        match &self.place {
+            Place::File(_) => self.read(),
+            Place::Url(url, fetcher) => fetcher.keys(url).await,
+            Place::Discovered(fetcher) => {
+                let provider = fetcher.discover(&self.issuer).await?;
+                fetcher.keys(&provider.jwks_uri).await
+            }
+        }
     }
 
     /// The keys in a file.
@@ -226,13 +240,5 @@ impl Source {
         };
         let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
         KeySet::parse(&bytes).map_err(|error| failed(&error))
-    }
-}
-
-impl Place {
-    /// Whoever can change the keys on their way is believed like the issuer.
-    fn at(url: &str, file: &TokenFile) -> Result<Self, Failure> {
-        let what = format!("tokens: {}: `jwks_url`", file.issuer);
-        Ok(Self::Url(Box::new(Document::at(&what, url, file.ca_file.clone(), LIMITS)?)))
     }
 }

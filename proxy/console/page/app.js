@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { h, fill, icon, mark } from "./dom.js";
 import * as keys from "./keys.js";
 import { attempt, mountToasts, showKeys } from "./ui.js";
-import { showLogin } from "./login.js";
+import { askedFor, showLogin } from "./login.js";
 import { decisions } from "./decisions.js";
 import { review } from "./review.js";
 import { overview } from "./overview.js";
@@ -70,7 +70,7 @@ function frame() {
       h("span.row.policy", { title: "The policy in force" }, session.policy && h("code.faint.clip", {}, session.policy)),
       square("theme", "Light or dark (t)", THEMES[theme()], toggleTheme),
       help,
-      h("div.who", {}, icon("user"), h("span", {}, session.user), h("span.who-role", {}, session.role),
+      h("div.who", {}, icon("user"), h("span.who-name", { title: session.user }, session.user), h("span.who-role", {}, session.role),
         square("leave", "Log out", "door", logOut))),
     session.read_only && h("p.notice", { role: "note" }, session.read_only),
     session.unsound && h("p.notice", { role: "alert" }, session.unsound),
@@ -116,7 +116,8 @@ function begin(given) {
   session = given;
   api.remember(session);
   keys.setGlobal(globalKeys());
-  if (location.pathname === "/") history.replaceState(null, "", "/decisions");
+  const wanted = askedFor();
+  if (location.pathname === "/") history.replaceState(null, "", wanted ?? "/decisions");
   fill(app, frame());
   render();
 }
@@ -133,8 +134,9 @@ function end() {
 }
 
 async function logOut() {
-  await attempt(() => api.remove("/api/session"));
-  end();
+  const done = await attempt(() => api.remove("/api/session"));
+  if (done?.then) location.assign(done.then);
+  else end();
 }
 
 async function start() {

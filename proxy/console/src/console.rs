@@ -12,7 +12,9 @@ use proxy_index::Index;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use crate::access::{Attempts, Hosts, Role, Session, Sessions, Users, forwarded_for};
+use crate::access::{
+    Attempts, Hosts, Logins, Role, Session, Sessions, SignIn, Users, forwarded_for,
+};
 use crate::api;
 use crate::request::Request;
 use crate::respond::{Problem, Reply};
@@ -42,8 +44,12 @@ pub struct Parts {
     pub secure: bool,
     /// Whether that ends at a server in front, which says in `x-forwarded-for` who speaks to it.
     pub behind_tls: bool,
-    /// Who may log in.
+    /// Who may log in by a password.
     pub users: Users,
+    /// Whether anybody may.
+    pub local_users: bool,
+    /// How people log in by a provider of identities, if they do.
+    pub sign_in: Option<SignIn>,
     /// Where the log is.
     pub log: PathBuf,
     /// The log's index; somebody else keeps it up to date.
@@ -64,11 +70,14 @@ pub(crate) struct Shared {
     pub(crate) secure: bool,
     behind_tls: bool,
     pub(crate) users: Users,
+    pub(crate) local_users: bool,
+    pub(crate) sign_in: Option<SignIn>,
     pub(crate) log: PathBuf,
     pub(crate) index: Arc<Index>,
     pub(crate) journal: Option<Arc<Journal>>,
     pub(crate) rules: Rules,
     pub(crate) sessions: Sessions,
+    pub(crate) logins: Logins,
     pub(crate) attempts: Attempts,
     pub(crate) searches: Searches,
     pub(crate) turns: Turns,
@@ -78,17 +87,19 @@ impl Console {
     /// Puts a console together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { address, hosts, secure, behind_tls, users, log, index, journal, rules } = parts;
         Self(Arc::new(Shared {
-            hosts: Hosts::new(address, &hosts),
-            secure,
-            behind_tls,
-            users,
-            log,
-            index,
-            journal,
-            rules,
+            hosts: Hosts::new(parts.address, &parts.hosts),
+            secure: parts.secure,
+            behind_tls: parts.behind_tls,
+            users: parts.users,
+            local_users: parts.local_users,
+            sign_in: parts.sign_in,
+            log: parts.log,
+            index: parts.index,
+            journal: parts.journal,
+            rules: parts.rules,
             sessions: Sessions::default(),
+            logins: Logins::default(),
             attempts: Attempts::default(),
             searches: Searches::default(),
             turns: Turns::default(),

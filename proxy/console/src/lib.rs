@@ -17,6 +17,8 @@ mod rules;
 mod searches;
 mod turns;
 
-pub use access::{Role, UserError, Users};
+pub use access::{
+    Brought, CALLBACK, Login, Person, Provider, Refusal, Refused, Role, SignIn, UserError, Users,
+};
 pub use console::{Console, Parts};
 pub use rules::{Document, Rules};

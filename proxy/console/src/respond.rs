@@ -126,6 +126,13 @@ impl Reply {
         reply
     }
 
+    /// Sends the browser to another address, which it asks for with `GET`.
+    pub(crate) fn redirect(to: String) -> Self {
+        let mut reply = Self::new(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", Bytes::new());
+        reply.header(header::LOCATION, to);
+        reply
+    }
+
     /// Adds a header.
     pub(crate) fn header(&mut self, name: HeaderName, value: String) {
         self.headers.push((name, value));
@@ -142,7 +149,10 @@ impl Reply {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media));
         for (name, value) in self.headers {
-            if let Ok(value) = HeaderValue::from_str(&value) {
+            let Ok(value) = HeaderValue::from_str(&value) else { continue };
+            if name == header::SET_COOKIE {
+                headers.append(name, value);
+            } else {
                 headers.insert(name, value);
             }
         }

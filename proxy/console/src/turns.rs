@@ -17,6 +17,8 @@ pub(crate) enum Work {
     Heavy,
     /// Checking a password takes much memory.
     Password,
+    /// Waits for a provider of identities.
+    Provider,
 }
 
 /// A queue for each kind of work.
@@ -25,13 +27,14 @@ pub(crate) struct Turns {
     ordinary: Queue,
     heavy: Queue,
     password: Queue,
+    provider: Queue,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         // A page loads some thirty files at once, and asks four questions about a filter.
-        let (ordinary, heavy, password) = (Queue::new(4, 256), Queue::new(1, 8), Queue::new(1, 16));
-        Self { ordinary, heavy, password }
+        let (ordinary, heavy) = (Queue::new(4, 256), Queue::new(1, 8));
+        Self { ordinary, heavy, password: Queue::new(1, 16), provider: Queue::new(2, 32) }
     }
 }
 
@@ -45,6 +48,7 @@ impl Turns {
             Work::Ordinary => &self.ordinary,
             Work::Heavy => &self.heavy,
             Work::Password => &self.password,
+            Work::Provider => &self.provider,
         };
         queue.wait().await.ok_or_else(|| {
             let message = "The console is busy. Try again in a moment.";

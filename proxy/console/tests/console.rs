@@ -154,6 +154,8 @@ impl World {
             secure: false,
             behind_tls: false,
             users,
+            local_users: true,
+            sign_in: None,
             log: dir.path().to_owned(),
             index: Arc::clone(&index),
             journal: journal.clone(),

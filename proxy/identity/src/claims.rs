@@ -1,6 +1,44 @@
-//! What a token must say.
+//! What a token says, and what it must say.
 
 use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+
+/// What an issuer has said of somebody.
+#[derive(Clone, Debug)]
+pub struct Claims(Map<String, Value>);
+
+impl Claims {
+    pub(crate) const fn new(claims: Map<String, Value>) -> Self {
+        Self(claims)
+    }
+
+    /// A claim that is text.
+    #[must_use]
+    pub fn text(&self, claim: &str) -> Option<&str> {
+        self.0.get(claim).and_then(Value::as_str)
+    }
+
+    /// Whether all of this is said.
+    #[must_use]
+    pub fn hold(&self, requirements: &[Requirement]) -> bool {
+        requirements.iter().all(|requirement| requirement.holds(&self.0))
+    }
+
+    /// The same, and what the issuer says of the same subject in a JSON document besides; what was signed prevails.
+    ///
+    /// # Errors
+    /// When that is no such document, or about somebody else.
+    pub fn and(self, userinfo: &[u8]) -> Result<Self, Fault> {
+        let mut all: Map<String, Value> =
+            serde_json::from_slice(userinfo).map_err(|_| Fault::Malformed)?;
+        if all.get("sub") != self.0.get("sub") {
+            return Err(Fault::Claims);
+        }
+        all.extend(self.0);
+        Ok(Self(all))
+    }
+}
 
 /// A claim, and the values of which it must have one.
 #[derive(Clone, Debug, PartialEq, Eq)]

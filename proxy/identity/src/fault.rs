@@ -35,6 +35,12 @@ pub enum Fault {
     /// It does not say what is required.
     #[error("the token does not say what is required here")]
     Claims,
+    /// It is not the answer to this login.
+    #[error("the token answers another login")]
+    Nonce,
+    /// It came with an access token that is not its own.
+    #[error("the access token is not the one that the token was issued with")]
+    AccessToken,
 }
 
 impl Fault {
@@ -52,6 +58,8 @@ impl Fault {
             Self::NotYet => "token_not_yet_valid",
             Self::Audience => "token_audience",
             Self::Claims => "token_claims",
+            Self::Nonce => "token_nonce",
+            Self::AccessToken => "token_at_hash",
         }
     }
 }

@@ -134,13 +134,13 @@ impl Issuer {
         }
     }
 
-    /// Who holds `token`, if one of `keys` has signed it.
-    pub(crate) fn prove(
+    /// What `token` says, if one of `keys` has signed it, and for one of our audiences: with a subject, and in its time.
+    pub(crate) fn claims(
         &self,
         token: &str,
         header: &Header,
         keys: &KeySet,
-    ) -> Result<Identity, Fault> {
+    ) -> Result<Map<String, Value>, Fault> {
         let key = keys.find(header)?;
         let mut validation = Validation::new(header.alg);
         validation.leeway = self.leeway.as_secs();
@@ -149,10 +149,22 @@ impl Issuer {
         validation.set_issuer(&[&self.name]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         let claims = decode::<Map<String, Value>>(token, key, &validation)?.claims;
+        let subject = claims.get("sub").and_then(Value::as_str);
+        if subject.is_none_or(str::is_empty) { Err(Fault::Claims) } else { Ok(claims) }
+    }
+
+    /// Who holds `token`, if one of `keys` has signed it.
+    pub(crate) fn prove(
+        &self,
+        token: &str,
+        header: &Header,
+        keys: &KeySet,
+    ) -> Result<Identity, Fault> {
+        let claims = self.claims(token, header, keys)?;
         if !self.require.iter().all(|required| required.holds(&claims)) {
             return Err(Fault::Claims);
         }
-        let subject = claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty());
+        let subject = claims.get("sub").and_then(Value::as_str);
         let mut names = self.names.iter();
         let named = names.find(|(_, when)| when.iter().all(|said| said.holds(&claims)));
         Ok(Identity {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::dangerous::insecure_decode_claims;
-use jsonwebtoken::decode_header;
+use jsonwebtoken::{Header, decode_header};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
@@ -69,11 +69,7 @@ impl Issuers {
         struct Says {
             iss: String,
         }
-        let header = decode_header(token).map_err(|error| match Fault::from(error) {
-            // An algorithm that the library does not know cannot be read.
-            Fault::Malformed if is_json(token) => Fault::Algorithm,
-            fault => fault,
-        })?;
+        let header = header(token)?;
         // Says only whose keys to try; what it says is proved with these.
         let said: Says = insecure_decode_claims(token).map_err(|_| Fault::Claims)?;
         let mut all = self.all.iter();
@@ -140,6 +136,15 @@ impl Known {
     fn asked(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How a token says it is signed.
+pub(crate) fn header(token: &str) -> Result<Header, Fault> {
+    decode_header(token).map_err(|error| match Fault::from(error) {
+        // An algorithm that the library does not know cannot be read.
+        Fault::Malformed if is_json(token) => Fault::Algorithm,
+        fault => fault,
+    })
 }
 
 /// Whether the header of a token is JSON at all: then what is wrong is what it says.

@@ -56,9 +56,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     findings.iter().for_each(say);
     let issuers = runtime()?.block_on(tokens(&config));
     issuers.iter().for_each(say);
+    let sign_in = runtime()?.block_on(sign_in(&config));
+    sign_in.iter().for_each(say);
     let judges = runtime()?.block_on(classifiers(&config));
     judges.iter().for_each(say);
-    if findings.iter().chain(&issuers).chain(&judges).all(|finding| finding.said.is_ok()) {
+    if findings
+        .iter()
+        .chain(&issuers)
+        .chain(&sign_in)
+        .chain(&judges)
+        .all(|finding| finding.said.is_ok())
+    {
         println!("Everything is as it should be.");
         return Ok(ExitCode::SUCCESS);
     }
@@ -186,11 +194,25 @@ async fn tokens(config: &Config) -> Vec<Finding> {
     let said = tokens.try_each().await.into_iter().map(|(issuer, keys)| match keys {
         Ok(keys) => Ok(format!("{issuer} has {keys} keys that sign tokens")),
         Err(failure) => Err(format!(
-            "{failure}: without the keys of {issuer} nobody comes in by its tokens; is `jwks_url` what its \
-             /.well-known/openid-configuration says?"
+            "{failure}: without the keys of {issuer} nobody comes in by its tokens; can it be reached from here, and is \
+             what `tokens` says of it right?"
         )),
     });
     said.map(|said| Finding { what: "tokens", said }).collect()
+}
+
+/// Whether people can log in to the review page by their provider.
+async fn sign_in(config: &Config) -> Option<Finding> {
+    let provider = config.console.as_ref()?.sign_in.as_ref()?;
+    let said = match provider.try_once().await {
+        Ok(keys) => Ok(format!("{} lets people log in, and has {keys} keys", provider.issuer())),
+        Err(failure) => Err(format!(
+            "{failure}: nobody logs in to the review page by {}; can it be reached from here, and is what `console: \
+             {{ oidc: ... }}` says of it right?",
+            provider.issuer()
+        )),
+    };
+    Some(Finding { what: "sign-in", said })
 }
 
 /// Whether the collector takes traces.

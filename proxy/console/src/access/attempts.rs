@@ -26,13 +26,14 @@ pub(crate) struct Attempts(Mutex<HashMap<Who, Vec<Instant>>>);
 
 impl Attempts {
     /// Counts an attempt, as a failed one until [`succeeded`](Self::succeeded) says otherwise. Counted before the
-    /// password is looked at, so that many at a time are not more than one after the other.
+    /// password is looked at, so that many at a time are not more than one after the other. Who says no name counts by
+    /// address alone.
     ///
     /// # Errors
     /// There were too many: how long until the next may be made.
     pub(crate) fn attempt(
         &self,
-        name: &str,
+        name: Option<&str>,
         address: Option<IpAddr>,
         now: Instant,
     ) -> Result<(), Duration> {
@@ -41,8 +42,8 @@ impl Attempts {
         failed.retain(|_, times| times.iter().any(is_recent));
         // Where nobody knows an address, one must not stand for all.
         let address = address.map(|address| (Who::Address(address), BY_ADDRESS));
-        let whose: Vec<(Who, usize)> =
-            [(Who::Name(name.to_owned()), BY_NAME)].into_iter().chain(address).collect();
+        let name = name.map(|name| (Who::Name(name.to_owned()), BY_NAME));
+        let whose: Vec<(Who, usize)> = name.into_iter().chain(address).collect();
         for (who, most) in &whose {
             let Some(times) = failed.get_mut(who) else { continue };
             times.retain(is_recent);
@@ -61,9 +62,11 @@ impl Attempts {
     }
 
     /// The attempt was right: what was held against the name is forgotten, and this one against the address.
-    pub(crate) fn succeeded(&self, name: &str, address: Option<IpAddr>) {
+    pub(crate) fn succeeded(&self, name: Option<&str>, address: Option<IpAddr>) {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.remove(&Who::Name(name.to_owned()));
+        if let Some(name) = name {
+            failed.remove(&Who::Name(name.to_owned()));
+        }
         if let Some(times) = address.and_then(|address| failed.get_mut(&Who::Address(address))) {
             times.pop();
         }
@@ -79,29 +82,36 @@ mod tests {
         let (attempts, start) = (Attempts::default(), Instant::now());
         let here = Some("192.0.2.1".parse().expect("an address"));
         for _ in 0..BY_NAME {
-            assert!(attempts.attempt("ann", here, start).is_ok());
+            assert!(attempts.attempt(Some("ann"), here, start).is_ok());
         }
-        let wait = attempts.attempt("ann", None, start).expect_err("from elsewhere neither");
+        let wait = attempts.attempt(Some("ann"), None, start).expect_err("from elsewhere neither");
         for n in BY_NAME..BY_ADDRESS {
-            assert!(attempts.attempt(&format!("user{n}"), here, start).is_ok());
+            assert!(attempts.attempt(Some(&format!("user{n}")), here, start).is_ok());
         }
-        assert!(attempts.attempt("bob", here, start).is_err(), "one address, many names");
-        assert!(attempts.attempt("bob", None, start).is_ok(), "nobody else is held back by that");
+        assert!(attempts.attempt(Some("bob"), here, start).is_err(), "one address, many names");
+        assert!(attempts.attempt(None, here, start).is_err(), "or none");
+        assert!(
+            attempts.attempt(Some("bob"), None, start).is_ok(),
+            "nobody else is held back by that"
+        );
         for n in 0..2 * BY_ADDRESS {
             assert!(
-                attempts.attempt(&format!("other{n}"), None, start).is_ok(),
+                attempts.attempt(Some(&format!("other{n}")), None, start).is_ok(),
                 "nor by those of whom nothing is known"
             );
         }
-        assert!(attempts.attempt("ann", None, start + wait).is_ok(), "after the time it said");
+        assert!(
+            attempts.attempt(Some("ann"), None, start + wait).is_ok(),
+            "after the time it said"
+        );
     }
 
     #[test]
     fn who_gets_in_is_not_held_back() {
         let (attempts, start) = (Attempts::default(), Instant::now());
         for _ in 0..100 {
-            attempts.attempt("ann", None, start).expect("never too many");
-            attempts.succeeded("ann", None);
+            attempts.attempt(Some("ann"), None, start).expect("never too many");
+            attempts.succeeded(Some("ann"), None);
         }
     }
 }

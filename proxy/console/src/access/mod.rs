@@ -2,6 +2,7 @@
 
 mod attempts;
 mod origin;
+mod provider;
 mod role;
 mod sessions;
 mod token;
@@ -9,7 +10,9 @@ mod users;
 
 pub(crate) use attempts::Attempts;
 pub(crate) use origin::{Hosts, forwarded_for, is_own_page};
+pub use provider::{Brought, CALLBACK, Login, Person, Provider, Refusal, Refused, SignIn};
+pub(crate) use provider::{LOGIN_TIME, Logins};
 pub use role::Role;
-pub(crate) use sessions::{Session, Sessions};
+pub(crate) use sessions::{Session, Sessions, Whose};
 pub(crate) use users::Account;
 pub use users::{UserError, Users};

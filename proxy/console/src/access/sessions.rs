@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Account, token};
+use super::{Account, Role, token};
 
 /// A session that nothing was asked in for so long is over.
 const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -13,13 +13,21 @@ const LONGEST: Duration = Duration::from_secs(10 * 3600);
 /// Sessions of one user at a time; the oldest makes room.
 const EACH: usize = 10;
 
+/// Who says what somebody who is logged in may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose {
+    /// The users' file, of this account there.
+    Local(Account),
+    /// A provider has, for as long as the session lasts: so much at most.
+    Provider(Role, Duration),
+}
+
 /// Somebody who is logged in.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     /// Who.
     pub(crate) user: String,
-    /// Which account of that name.
-    mark: blake3::Hash,
+    pub(crate) whose: Whose,
     /// What the page sends along with whatever changes something.
     pub(crate) csrf: String,
     began: Instant,
@@ -32,13 +40,12 @@ impl Session {
         token::same(&self.csrf, csrf)
     }
 
-    /// Whether it is of this account, and not of one of the same name before it.
-    pub(crate) fn is_of(&self, account: &Account) -> bool {
-        self.mark == account.mark
-    }
-
     fn is_over(&self, now: Instant) -> bool {
-        now.duration_since(self.seen) > IDLE || now.duration_since(self.began) > LONGEST
+        let longest = match self.whose {
+            Whose::Local(_) => LONGEST,
+            Whose::Provider(_, longest) => longest.min(LONGEST),
+        };
+        now.duration_since(self.seen) > IDLE || now.duration_since(self.began) > longest
     }
 }
 
@@ -53,12 +60,12 @@ impl Sessions {
     /// The system has no random numbers.
     pub(crate) fn begin(
         &self,
-        (user, account): (&str, &Account),
+        user: &str,
+        whose: Whose,
         now: Instant,
     ) -> Result<(String, Session), getrandom::Error> {
         let (token, csrf) = (token::new()?, token::new()?);
-        let (user, mark) = (user.to_owned(), account.mark);
-        let session = Session { user, mark, csrf, began: now, seen: now };
+        let session = Session { user: user.to_owned(), whose, csrf, began: now, seen: now };
         let mut sessions = self.lock();
         sessions.retain(|_, session| !session.is_over(now));
         make_room(&mut sessions, &session.user);
@@ -105,16 +112,15 @@ fn make_room(sessions: &mut HashMap<blake3::Hash, Session>, user: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Role;
 
-    fn account() -> Account {
-        Account { role: Role::Viewer, mark: blake3::hash(b"a password") }
+    fn local() -> Whose {
+        Whose::Local(Account { role: Role::Viewer, mark: blake3::hash(b"a password") })
     }
 
     #[test]
     fn a_session_ends_when_idle_when_old_and_when_told() {
         let (sessions, start) = (Sessions::default(), Instant::now());
-        let (token, session) = sessions.begin(("ann", &account()), start).expect("random numbers");
+        let (token, session) = sessions.begin("ann", local(), start).expect("random numbers");
         assert!(session.is_from_page(&session.csrf) && !session.is_from_page(""));
         assert_ne!(token, session.csrf);
         let later = |minutes: u64| start + Duration::from_secs(minutes * 60);
@@ -125,17 +131,25 @@ mod tests {
             );
         }
         assert!(sessions.find(&token, later(601), true).is_none(), "too old");
-        let (token, _) = sessions.begin(("ann", &account()), start).expect("random numbers");
+        let (token, _) = sessions.begin("ann", local(), start).expect("random numbers");
         assert!(sessions.find(&token, later(31), true).is_none(), "idle");
-        let (token, _) = sessions.begin(("ann", &account()), start).expect("random numbers");
+        let (token, _) = sessions.begin("ann", local(), start).expect("random numbers");
         assert!(sessions.find(&token, later(29), false).is_some());
         assert!(
             sessions.find(&token, later(31), true).is_none(),
             "a page alone keeps nothing alive"
         );
-        let (token, _) = sessions.begin(("ann", &account()), start).expect("random numbers");
+        let (token, _) = sessions.begin("ann", local(), start).expect("random numbers");
         sessions.end(&token);
         assert!(sessions.find(&token, start, true).is_none(), "ended");
+        for (longest, minutes) in [(20, 20), (2_000, 600)] {
+            let whose = Whose::Provider(Role::Viewer, Duration::from_secs(longest * 60));
+            let (token, _) = sessions.begin("ann", whose, start).expect("random numbers");
+            for minutes in (0..=minutes).step_by(20) {
+                assert!(sessions.find(&token, later(minutes), true).is_some(), "{minutes}");
+            }
+            assert!(sessions.find(&token, later(minutes + 1), true).is_none(), "{longest}");
+        }
     }
 
     #[test]
@@ -144,7 +158,7 @@ mod tests {
         let tokens: Vec<String> = (0..30)
             .map(|second| {
                 let now = start + Duration::from_secs(second);
-                sessions.begin(("ann", &account()), now).expect("random numbers").0
+                sessions.begin("ann", local(), now).expect("random numbers").0
             })
             .collect();
         let open =

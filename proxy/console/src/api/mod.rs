@@ -8,6 +8,7 @@ mod export;
 mod overview;
 mod queue;
 mod session;
+mod sign_in;
 mod views;
 mod what_if;
 
@@ -17,7 +18,7 @@ use http::{Method, StatusCode};
 use proxy_index::{Query, Test};
 use uuid::Uuid;
 
-use crate::access::{Account, Role, Session, is_own_page};
+use crate::access::{Role, Session, Whose, is_own_page};
 use crate::assets;
 use crate::console::Shared;
 use crate::request::Request;
@@ -46,6 +47,7 @@ pub(crate) fn work(request: &Request) -> Work {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match (request.method.as_str(), path.as_slice()) {
         ("POST", ["api", "session"]) => Work::Password,
+        ("GET", ["login", ..]) => Work::Provider,
         ("POST", ["api", "bulk" | "export" | "what-if"] | ["api", "acts", _, "undo"]) => {
             Work::Heavy
         }
@@ -65,6 +67,11 @@ fn route(console: &Shared, request: &Request) -> Result<Reply, Problem> {
         _ if request.method != Method::GET && request.method != Method::HEAD => {
             Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET."))
         }
+        ["login", rest @ ..] if request.method == Method::GET => match (&console.sign_in, rest) {
+            (Some(sign_in), []) => Ok(sign_in::begin(console, sign_in)),
+            (Some(sign_in), ["callback"]) => Ok(sign_in::come_back(console, sign_in, request)),
+            _ => Err(Problem::not_found("page")),
+        },
         [file] if file.contains('.') => {
             let asset = assets::by_name(file).ok_or_else(|| Problem::not_found("file"))?;
             Ok(Reply::asset(&asset))
@@ -83,8 +90,10 @@ fn api(console: &Shared, request: &Request, path: &[&str]) -> Result<Reply, Prob
     if changes && !is_own_page(&console.hosts, &request.headers) {
         return Err(Problem::forbidden("This request does not come from the console's own page."));
     }
-    if request.method == Method::POST && path == ["session"] {
-        return session::log_in(console, request);
+    match (request.method.as_str(), path) {
+        ("GET", ["ways-in"]) => return Ok(session::ways_in(console)),
+        ("POST", ["session"]) => return session::log_in(console, request),
+        _ => {}
     }
     let asking = asking(console, request, path == ["tail"])?;
     let token = request.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
@@ -144,9 +153,15 @@ fn asking<'a>(
     let token = request.cookie(session::cookie_name(console)).ok_or_else(logged_out)?;
     let session =
         console.sessions.find(token, Instant::now(), !by_itself).ok_or_else(logged_out)?;
-    // As the users' file says it now: who was removed is out at once, and for good.
-    let account = console.users.account(&session.user)?.filter(|account| session.is_of(account));
-    let Some(Account { role, .. }) = account else {
+    let role = match session.whose {
+        Whose::Provider(role, _) => Some(role),
+        // As the users' file says it now: who was removed is out at once, and for good.
+        Whose::Local(was) => {
+            let is = console.users.account(&session.user)?;
+            is.filter(|is| is.mark == was.mark).map(|is| is.role)
+        }
+    };
+    let Some(role) = role else {
         console.sessions.end(token);
         return Err(logged_out());
     };

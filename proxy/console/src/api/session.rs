@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Asking;
-use crate::access::{Role, Session};
+use crate::access::{Role, Session, Whose};
 use crate::console::{READ_ONLY, Shared};
 use crate::request::Request;
 use crate::respond::{Problem, Reply};
@@ -24,10 +24,22 @@ pub(super) const fn cookie_name(console: &Shared) -> &'static str {
     if console.secure { "__Host-portcullis" } else { "portcullis" }
 }
 
+/// `GET /api/ways-in`: how people log in here.
+pub(super) fn ways_in(console: &Shared) -> Reply {
+    let provider = console.sign_in.as_ref().map(|sign_in| {
+        let start = format!("{}/login", sign_in.origin);
+        json!({ "host": sign_in.provider.host(), "start": start })
+    });
+    Reply::json(&json!({ "local": console.local_users, "provider": provider }))
+}
+
 /// `POST /api/session`
 pub(super) fn log_in(console: &Shared, request: &Request) -> Result<Reply, Problem> {
+    if !console.local_users {
+        return Err(Problem::forbidden("Nobody logs in by a password here."));
+    }
     let Credentials { name, password } = request.json()?;
-    console.attempts.attempt(&name, request.remote, Instant::now()).map_err(|wait| {
+    console.attempts.attempt(Some(&name), request.remote, Instant::now()).map_err(|wait| {
         let seconds = wait.as_secs() + 1;
         let message = format!("Too many attempts. Try again in {} minutes.", seconds.div_ceil(60));
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, message);
@@ -41,17 +53,26 @@ pub(super) fn log_in(console: &Shared, request: &Request) -> Result<Reply, Probl
         }
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "Name or password is wrong."));
     };
-    console.attempts.succeeded(&name, request.remote);
+    console.attempts.succeeded(Some(&name), request.remote);
     if console.journal.is_some() {
         console.act(&name, "logged_in", address)?;
     }
-    let (token, session) = console
-        .sessions
-        .begin((&name, &account), Instant::now())
-        .map_err(|error| Problem::ours("there are no random numbers", &error))?;
+    let (session, cookie) = begin(console, &name, Whose::Local(account))?;
     let mut reply = Reply::json(&described(console, &session, account.role));
-    reply.header(header::SET_COOKIE, cookie(console, &token, ""));
+    reply.header(header::SET_COOKIE, cookie);
     Ok(reply)
+}
+
+/// Begins a session, with the cookie that holds it.
+pub(super) fn begin(
+    console: &Shared,
+    user: &str,
+    whose: Whose,
+) -> Result<(Session, String), Problem> {
+    let begun = console.sessions.begin(user, whose, Instant::now());
+    let (token, session) =
+        begun.map_err(|error| Problem::ours("there are no random numbers", &error))?;
+    Ok((session, cookie(console, &token, "")))
 }
 
 /// `GET /api/session`
@@ -59,7 +80,7 @@ pub(super) fn show(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     Ok(Reply::json(&described(asking.console, &asking.session, asking.role)))
 }
 
-/// `DELETE /api/session`
+/// `DELETE /api/session`: `then` is where to log out besides.
 pub(super) fn log_out(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem> {
     let console = asking.console;
     if let Some(token) = asking.request.cookie(cookie_name(console)) {
@@ -69,7 +90,11 @@ pub(super) fn log_out(asking: &Asking<'_>, _: &[&str]) -> Result<Reply, Problem>
     if console.journal.is_some() {
         console.act(asking.user(), "logged_out", None)?;
     }
-    let mut reply = Reply::json(&json!({}));
+    let then = match (asking.session.whose, &console.sign_in) {
+        (Whose::Provider(..), Some(sign_in)) => sign_in.provider.leave(),
+        _ => None,
+    };
+    let mut reply = Reply::json(&json!({ "then": then }));
     reply.header(header::SET_COOKIE, cookie(console, "", "; Max-Age=0"));
     Ok(reply)
 }
