@@ -242,6 +242,8 @@ class Decisions {
     const at = this.rows.findIndex((row) => row.id === (this.cursor ?? this.open));
     const next = this.rows[Math.min(this.rows.length - 1, Math.max(0, at === -1 ? 0 : at + by))];
     this.cursor = next.id;
+    // From now on Enter means the row, and not what was pressed before.
+    if (!this.side.contains(document.activeElement)) document.activeElement?.blur();
     if (!this.side.hidden) this.show(next.id, false);
     else this.mark();
     if (by > 0 && at > this.rows.length - 10 && !this.more.hidden) this.loadMore();

@@ -20,6 +20,9 @@ export const all = () => [["This view", local], ["Everywhere", global]];
 const writes = (target) => target.isContentEditable || target.tagName === "TEXTAREA" || target.tagName === "SELECT" ||
   (target.tagName === "INPUT" && !["checkbox", "radio", "range", "button"].includes(target.type));
 
+// What Enter presses by itself.
+const isPressed = (target) => target.closest("a[href], button, summary") !== null;
+
 function find(keys) {
   return [...local, ...global].find(([names]) => names.split(" / ").includes(keys));
 }
@@ -31,6 +34,7 @@ function pressed(event) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
+  if (event.key === "Enter" && isPressed(event.target)) return;
   const keys = pending === undefined ? event.key : `${pending} ${event.key}`;
   clearTimeout(timer);
   pending = undefined;
