@@ -334,21 +334,18 @@ async fn nobody_comes_in_with_what_the_provider_did_not_say_of_them() {
         let answer = world.come_back(&query, &begun.cookie, &stranger(number)).await;
         world.was_refused(what, &answer, why);
     }
-    let forged = |claims: &Value| forger.sign(claims);
-    let unsigned = |claims: &Value| {
-        let part = |json: &Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
-        format!("{}.{}.", part(&json!({ "alg": "none", "typ": "JWT" })), part(claims))
-    };
-    let by_secret = |claims: &Value| {
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some("rsa".to_owned());
-        encode(&header, claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
-    };
-    let forgeries: [(&str, &dyn Fn(&Value) -> String); 3] =
-        [("another key", &forged), ("no signature", &unsigned), ("our secret", &by_secret)];
-    for (number, (what, forge)) in forgeries.into_iter().enumerate() {
+    let part = |json: &Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
+    let mut by_secret = Header::new(Algorithm::HS256);
+    by_secret.kid = Some("rsa".to_owned());
+    let secret = EncodingKey::from_secret(SECRET.as_bytes());
+    for (number, what) in ["another key", "no signature", "our secret"].into_iter().enumerate() {
         let begun = world.begin().await;
-        world.gives(&forge(&world.claims(&begun, &json!({}))));
+        let claims = world.claims(&begun, &json!({}));
+        world.gives(&match what {
+            "another key" => forger.sign(&claims),
+            "no signature" => format!("{}.{}.", part(&json!({ "alg": "none" })), part(&claims)),
+            _ => encode(&by_secret, &claims, &secret).unwrap(),
+        });
         let query = format!("code=c&state={}", begun.asked["state"]);
         let answer = world.come_back(&query, &begun.cookie, &stranger(100 + number)).await;
         world.was_refused(what, &answer, "unproven");
