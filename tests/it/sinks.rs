@@ -1,5 +1,5 @@
-//! A guard whose audit log goes on to a real NATS server; `proxy/sinks` tests what becomes of records when the server
-//! fails.
+//! A guard whose audit log goes on to a real NATS server and to an S3 server; `proxy/sinks` tests what becomes of records
+//! when the server fails.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::lifecycle::Authority;
 use crate::support::nats::Server;
+use crate::support::s3;
 use crate::support::{Guard, Reply, Script, Upstream, chat, post, raw};
 
 const SUBJECT: &str = "portcullis.audit";
@@ -196,4 +197,117 @@ fn what_was_not_sent_is_not_removed() {
     std::fs::remove_file(&position).unwrap();
     let said = gc(dir.path());
     assert!(said.contains("removed the records 1 to"), "{said}");
+}
+
+/// What is said of the guard's bucket, and the files of its login.
+fn bucket(dir: &Path, address: SocketAddr, admin: SocketAddr) -> String {
+    let (id, secret) = (dir.join("id"), dir.join("secret"));
+    std::fs::write(&id, s3::KEY.0).unwrap();
+    std::fs::write(&secret, s3::KEY.1).unwrap();
+    format!(
+        "admin: {admin}\naudit: {{ sinks: {{ object_store: {{ url: \"s3://{}/guards\", endpoint: \"http://{address}\", \
+         access_key_id_file: {}, secret_access_key_file: {}, tail_seconds: 1 }} }} }}\n",
+        s3::BUCKET,
+        id.display(),
+        secret.display()
+    )
+}
+
+/// Runs a command with the login in the environment.
+fn command(args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(Guard::binary());
+    command.env("AWS_ACCESS_KEY_ID", s3::KEY.0).env("AWS_SECRET_ACCESS_KEY", s3::KEY.1);
+    let output = command.args(args).output().unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_copied_while_the_guard_answers_and_an_auditor_gets_it_back() {
+    let Some(server) = s3::Server::start() else { return };
+    let upstream = Upstream::start(Script::say("ok")).await;
+    let (dir, admin) = (Arc::new(TempDir::new().unwrap()), free());
+    let settings = bucket(dir.path(), server.address, admin);
+    let (_, said) = doctor(dir.path(), &upstream, &settings);
+    let expected =
+        "ok    sinks        the object store takes files, lists them and gives them back";
+    assert!(said.contains(expected), "{said}");
+
+    let mut guard = Guard::on(&dir, &upstream.url(), &settings);
+    assert_eq!(say(&guard, "hello").await.status, 200);
+    server.signal("STOP");
+    for _ in 0..20 {
+        assert_eq!(say(&guard, "hello").await.status, 200);
+    }
+    assert_eq!(get(admin, "/readyz").await.status, 200);
+    let metrics = get(admin, "/metrics").await.body;
+    let behind = "guard_sink_behind_records{sink=\"object_store\"} ";
+    assert!(metrics.contains(behind) && !metrics.contains(&format!("{behind}0\n")), "{metrics}");
+    server.signal("CONT");
+    assert_eq!(say(&guard, "PORTCULLIS-TEST-S1").await.status, 400);
+    guard.signal("TERM");
+    assert!(guard.wait().success());
+    let secret = s3::KEY.1;
+    assert!(!metrics.contains(secret) && !said.contains(secret));
+
+    let copy = dir.path().join("copy").display().to_string();
+    let (url, endpoint) =
+        (format!("s3://{}/guards", s3::BUCKET), format!("http://{}", server.address));
+    let (well, said) = command(&["audit", "fetch", &url, &copy, "--endpoint", &endpoint]);
+    let key = std::fs::read_to_string(guard.audit_dir().join("journal.pub")).unwrap();
+    assert!(well && said.contains(&format!("has the log of {}: 1 segments", key.trim())), "{said}");
+    let (well, said) = command(&["audit", "verify", &copy, "--key", key.trim()]);
+    assert!(well && said.contains("every record is as it was written"), "{said}");
+    assert_eq!(
+        proxy_audit::verify(copy.as_ref()).unwrap(),
+        proxy_audit::verify(&guard.audit_dir()).unwrap(),
+        "its last record too"
+    );
+    let own = guard.audit_dir().display().to_string();
+    let (well, said) = command(&["audit", "fetch", &url, &own, "--endpoint", &endpoint]);
+    assert!(!well && said.contains("fetch into another"), "{said}");
+    // It has no whole segment yet: none of its records may go.
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(guard.audit_dir().join("sink-object_store.position").exists());
+    assert!(gc(&guard.audit_dir()).contains("nothing is old enough"));
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_be_used_is_said() {
+    let upstream = Upstream::start(Script::say("ok")).await;
+    let dir = TempDir::new().unwrap();
+    let at = format!("http://{}", free());
+    for (url, more, why) in [
+        ("https://audit.example.com", "", "like s3://bucket"),
+        ("s3://", "", "like s3://bucket"),
+        ("s3://user:geheim@bucket", "", "like s3://bucket"),
+        (
+            "s3://a",
+            ", endpoint: \"http://s3.example.com\"",
+            "write https://, or say `unencrypted: true`",
+        ),
+        ("s3://a", ", endpoint: \"https://u:geheim@s3.example.com\"", "holds no user name"),
+        ("s3://a", ", endpoint: s3.example.com", "`endpoint` is like"),
+        ("s3://a", ", access_key_id_file: /none", "belong together"),
+        ("s3://a", ", tail_seconds: 0", "at least 1"),
+        ("s3://a", ", key: geheim", "key"),
+        (
+            "s3://a",
+            &format!(
+                ", endpoint: \"{at}\", access_key_id_file: /none, secret_access_key_file: /none"
+            ),
+            "the access key's id for the object store cannot be had from /none",
+        ),
+    ] {
+        let settings =
+            format!("audit: {{ sinks: {{ object_store: {{ url: \"{url}\"{more} }} }} }}\n");
+        let (well, said) = doctor(dir.path(), &upstream, &settings);
+        assert!(!well && said.contains(why), "{url} {more}: {said}");
+        // The YAML parser shows the line of an unknown field.
+        assert!(why == "key" || !said.contains("geheim"), "{said}");
+    }
+    // Nobody is there.
+    let settings = bucket(dir.path(), at.trim_start_matches("http://").parse().unwrap(), free());
+    let (well, said) = doctor(dir.path(), &upstream, &settings);
+    assert!(!well && said.contains("FAIL  sinks        the object store has not done"), "{said}");
+    assert!(said.contains("Connection refused") && !said.contains(s3::KEY.1), "{said}");
 }

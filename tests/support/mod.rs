@@ -7,6 +7,8 @@ pub mod nats;
 mod policy;
 pub mod postgres;
 mod provider;
+#[allow(dead_code, reason = "the tests of proxy/sinks use all of it")]
+pub mod s3;
 pub mod strace;
 mod upstream;
 pub mod wire;

@@ -100,6 +100,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("candle-core", "classifiers-llama-guard"),
     ("candle-nn", "classifiers-llama-guard"),
     ("jsonwebtoken", "proxy-identity"),
+    ("object_store", "proxy-sinks"),
     ("opentelemetry-otlp", "portcullis"),
     ("opentelemetry_sdk", "portcullis"),
     ("ort", "classifiers-prompt-guard"),

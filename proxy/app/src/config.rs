@@ -11,7 +11,7 @@ use classifiers_prompt_guard::{Device, Options};
 use jiff::civil::Date;
 use policies::{Policy, library};
 use proxy_index::Place;
-use proxy_sinks::Nats;
+use proxy_sinks::Target as SinkTarget;
 use proxy_stack::{KeyNames, Limits, SharedLimits, Target};
 use serde::Deserialize;
 
@@ -211,8 +211,8 @@ pub(crate) struct Config {
     pub(crate) audit_anchor: Option<PathBuf>,
     /// Where the log is indexed, unless in its own folder.
     pub(crate) audit_index: Option<Place>,
-    /// Where the log is sent on to, if anywhere.
-    pub(crate) nats: Option<Nats>,
+    /// Where the log is sent on to.
+    pub(crate) sinks: Vec<SinkTarget>,
     pub(crate) tls: Option<Tls>,
     pub(crate) instance: Arc<str>,
     pub(crate) limits: Limits,
@@ -271,7 +271,7 @@ impl Config {
             audit_anchor: file.audit.anchor,
             audit_index: index.as_deref().map(indexed::place).transpose()?,
             tls: file.tls.map(Tls::from),
-            nats: file.audit.sinks.nats(&instance)?,
+            sinks: file.audit.sinks.targets(&instance)?,
             instance: instance.into(),
             limits: file.limits.limits(file.checks),
             shared_limits: args.shared.limits(file.shared_limits)?,

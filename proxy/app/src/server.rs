@@ -57,8 +57,8 @@ pub(crate) struct Server {
     exports: Option<Exports>,
     /// Keeps the index up with the log, where no page does.
     _indexed: Option<Indexed>,
-    /// Sends the log on.
-    sink: Option<Sink>,
+    /// Send the log on.
+    sinks: Vec<Sink>,
 }
 
 impl Server {
@@ -113,11 +113,12 @@ impl Server {
         let reload = reload.transpose()?;
         let source = config.policy_source.take();
         let follow = source.map(|source| Follow::new(source, Arc::clone(&policies))).transpose()?;
-        let sink = sinks::start(&mut config, &journal)?;
+        let sinks = sinks::start(&mut config, &journal)?;
         let metrics = Metrics::default()
             .with_shared_limits(config.shared_limits.clone())
             .with_upstream(upstream.circuit());
-        let metrics = Arc::new(metrics.with_more(sink.as_ref().map(Sink::metrics)));
+        let metrics =
+            Arc::new(metrics.with_more((!sinks.is_empty()).then(|| Sink::metrics(&sinks))));
         let (tracing, exports) = config.traces.start(&config.instance, &metrics)?;
         Ok(Self {
             listener,
@@ -136,7 +137,7 @@ impl Server {
             tracing,
             exports,
             _indexed: indexed,
-            sink,
+            sinks,
         })
     }
 
@@ -186,7 +187,7 @@ impl Server {
             tracing,
             exports,
             _indexed,
-            sink,
+            sinks,
         } = self;
         let tokens = config.tokens;
         let issuers = tokens.as_ref().map(|tokens| tokens.issuers.clone());
@@ -251,7 +252,7 @@ impl Server {
             exports.finish().await;
         }
         let closed = journal.close();
-        sinks::finish(sink).await;
+        sinks::finish(sinks).await;
         closed.map_err(|error| Failure::environment("the audit log could not be sealed", &error))
     }
 }

@@ -60,6 +60,7 @@ mod entry;
 mod error;
 mod examined;
 mod fault;
+pub mod files;
 mod follow;
 mod hex;
 mod journal;

@@ -107,12 +107,16 @@ pub(crate) fn last_gone(disk: &dyn Disk) -> io::Result<u64> {
 
 /// The notes in `disk`, oldest first.
 pub(crate) fn read(disk: &dyn Disk) -> io::Result<Vec<Removed>> {
-    let text = text(disk)?;
+    parse(&text(disk)?)
+}
+
+/// The notes in the lines of the file.
+pub(crate) fn parse(text: &str) -> io::Result<Vec<Removed>> {
     text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
 }
 
 /// The whole lines of the file. A note that is not finished was never acted upon: segments go only after it is on the disk.
-fn text(disk: &dyn Disk) -> io::Result<String> {
+pub(crate) fn text(disk: &dyn Disk) -> io::Result<String> {
     let mut text = String::new();
     if disk.files()?.iter().any(|file| file == FILE) {
         disk.read(FILE, 0)?.read_to_string(&mut text)?;

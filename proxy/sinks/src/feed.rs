@@ -38,14 +38,13 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// The log in `dir`, from where the sink of this name was left, or from the oldest record.
+    /// The log in `dir`, from where the sink that counts here was left, or from the oldest record.
     pub(crate) fn open(
         dir: &Path,
-        name: &str,
         journal: Arc<Journal>,
         counts: Arc<Counts>,
     ) -> Result<Self, SinkError> {
-        let file = position::file(dir, name);
+        let file = position::file(dir, counts.sink);
         let unusable = |source| SinkError::Position { path: file.clone(), source };
         let taken = match Position::read(&file).map_err(unusable)? {
             Some(position) => position,

@@ -1,7 +1,6 @@
 //! A JetStream subject of NATS.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::counts::Counts;
 use crate::error::{NatsMisuse, SinkError};
 use crate::feed::{Feed, Outgoing};
 use crate::position::Position;
+use crate::secret::Secret;
 use crate::sink::Wish;
 
 /// How long a server may take to let us in.
@@ -67,30 +67,6 @@ pub enum Login {
     Token(Secret),
     /// By a `.creds` file.
     Credentials(PathBuf),
-}
-
-/// Where a secret is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Secret {
-    /// In a file.
-    File(PathBuf),
-    /// In an environment variable.
-    Variable(String),
-}
-
-impl Secret {
-    fn read(&self, what: &'static str) -> Result<String, SinkError> {
-        let (place, read) = match self {
-            Self::File(path) => (path.display().to_string(), std::fs::read_to_string(path)),
-            Self::Variable(name) => {
-                // The library's own words would repeat what is not UTF-8.
-                let none = |_| io::Error::other("it is not set, or no text");
-                (name.clone(), std::env::var(name).map_err(none))
-            }
-        };
-        let text = read.map_err(|source| SinkError::Login { what, place, source })?;
-        Ok(text.trim().to_owned())
-    }
 }
 
 /// A JetStream subject and how it is reached, checked.
@@ -207,7 +183,7 @@ impl Nats {
                 let ack = ack.await.map_err(|error| self.refused(error))?;
                 bytes -= length;
                 feed.taken(at);
-                counts.taken(ack.duplicate);
+                counts.taken(1, ack.duplicate);
             } else {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
@@ -261,11 +237,11 @@ impl Login {
         Ok(match self {
             Self::Nobody => options,
             Self::User(name, password) => {
-                options.user_and_password(name.clone(), password.read("password")?)
+                options.user_and_password(name.clone(), password.read("password for NATS")?)
             }
-            Self::Token(token) => options.token(token.read("token")?),
+            Self::Token(token) => options.token(token.read("token for NATS")?),
             Self::Credentials(path) => {
-                let what = "credentials";
+                let what = "credentials for NATS";
                 // The library wants a last line with an end.
                 let text = Secret::File(path.clone()).read(what)? + "\n";
                 options.credentials(&text).map_err(|source| SinkError::Login {

@@ -9,16 +9,45 @@ use proxy_audit::Journal;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 
-use crate::counts::Counts;
-use crate::error::SinkError;
+use crate::bucket::{Bucket, Copier};
+use crate::counts::{self, Counts};
+use crate::error::{SinkError, chain};
 use crate::feed::Feed;
 use crate::nats::Nats;
 
 /// Between two attempts after one that failed: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// The sink's name in metrics and beside the log.
-const NAME: &str = "nats";
+/// Where a log is sent on to.
+#[derive(Debug)]
+pub enum Target {
+    /// A JetStream subject of NATS gets each record.
+    Nats(Nats),
+    /// An object store gets the files.
+    Bucket(Bucket),
+}
+
+impl Target {
+    /// What it is called in metrics and beside the log.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Nats(_) => "nats",
+            Self::Bucket(_) => "object_store",
+        }
+    }
+}
+
+impl From<Nats> for Target {
+    fn from(nats: Nats) -> Self {
+        Self::Nats(nats)
+    }
+}
+
+impl From<Bucket> for Target {
+    fn from(bucket: Bucket) -> Self {
+        Self::Bucket(bucket)
+    }
+}
 
 /// What a sink is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +69,22 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Sends the log in `dir` on to `nats`, as `journal` makes it durable. What goes wrong from then on is logged.
+    /// Sends the log in `dir` on to `target`, as `journal` makes it durable. What goes wrong from then on is logged.
     ///
     /// # Errors
     /// [`SinkError::Position`] if it cannot be remembered beside the log what was sent, [`SinkError::Start`] if the
     /// system gives no thread.
-    pub fn start(dir: &Path, journal: Arc<Journal>, nats: Nats) -> Result<Self, SinkError> {
-        let counts = Arc::<Counts>::default();
-        let feed = Feed::open(dir, NAME, Arc::clone(&journal), Arc::clone(&counts))?;
+    pub fn start(
+        dir: &Path,
+        journal: Arc<Journal>,
+        target: impl Into<Target>,
+    ) -> Result<Self, SinkError> {
+        let target = target.into();
+        let counts = Arc::new(Counts::of(target.name()));
+        let work = Work::open(target, dir, Arc::clone(&journal), Arc::clone(&counts))?;
         let (wish, wishes) = watch::channel(Wish::GoOn);
         let (end, ended) = oneshot::channel();
-        let worker = Worker { nats, feed, counts: Arc::clone(&counts), wishes };
+        let worker = Worker { work, counts: Arc::clone(&counts), wishes };
         let run = move || {
             worker.run();
             drop(end);
@@ -60,11 +94,16 @@ impl Sink {
         Ok(Self { counts, journal, wish: Some(wish), ended, thread })
     }
 
-    /// What operators are told, in the text format of Prometheus: a function, because it is asked for after this has
-    /// moved.
-    pub fn metrics(&self) -> impl Fn(&mut String) + Send + Sync + 'static {
-        let (counts, journal) = (Arc::clone(&self.counts), Arc::clone(&self.journal));
-        move |text| counts.write(text, NAME, journal.stats().last_durable)
+    /// What operators are told of these, in the text format of Prometheus: a function, because it is asked for after
+    /// they have moved.
+    pub fn metrics(sinks: &[Self]) -> impl Fn(&mut String) + Send + Sync + use<> + 'static {
+        let of = |sink: &Self| (Arc::clone(&sink.counts), Arc::clone(&sink.journal));
+        let sinks: Vec<_> = sinks.iter().map(of).collect();
+        move |text| {
+            let last = |journal: &Journal| journal.stats().last_durable;
+            let sinks = sinks.iter().map(|(counts, journal)| (&**counts, last(journal)));
+            counts::write(text, &sinks.collect::<Vec<_>>());
+        }
     }
 
     /// Sends what there is, for `patience` at most; whether all of it was sent. The rest goes out after the next start.
@@ -87,9 +126,56 @@ impl Drop for Sink {
     }
 }
 
+/// What a session works on. It outlives the session.
+enum Work {
+    Nats(Box<Nats>, Feed),
+    Bucket(Copier),
+}
+
+impl Work {
+    fn open(
+        target: Target,
+        dir: &Path,
+        journal: Arc<Journal>,
+        counts: Arc<Counts>,
+    ) -> Result<Self, SinkError> {
+        Ok(match target {
+            Target::Nats(nats) => Self::Nats(nats.into(), Feed::open(dir, journal, counts)?),
+            Target::Bucket(bucket) => Self::Bucket(Copier::open(bucket, dir, journal, counts)?),
+        })
+    }
+
+    async fn session(
+        &mut self,
+        counts: &Counts,
+        wishes: &mut watch::Receiver<Wish>,
+    ) -> Result<(), SinkError> {
+        match self {
+            Self::Nats(nats, feed) => nats.session(feed, counts, wishes).await,
+            Self::Bucket(copier) => copier.session(wishes).await,
+        }
+    }
+
+    /// The number of the last record that was taken.
+    fn reached(&self) -> u64 {
+        match self {
+            Self::Nats(_, feed) => feed.reached(),
+            Self::Bucket(copier) => copier.reached(),
+        }
+    }
+
+    /// Remembers up to where.
+    fn keep(&mut self) -> Result<(), SinkError> {
+        match self {
+            Self::Nats(_, feed) => feed.keep(),
+            // It does so behind each segment.
+            Self::Bucket(_) => Ok(()),
+        }
+    }
+}
+
 struct Worker {
-    nats: Nats,
-    feed: Feed,
+    work: Work,
     counts: Arc<Counts>,
     wishes: watch::Receiver<Wish>,
 }
@@ -99,16 +185,17 @@ impl Worker {
         let mut pause = PAUSE.0;
         let mut well = true;
         loop {
-            let before = self.feed.reached();
+            let before = self.work.reached();
             let ended = self.session();
-            let Err(error) = ended.and(self.feed.keep()) else { return };
+            let Err(error) = ended.and(self.work.keep()) else { return };
             self.counts.failed();
-            if self.feed.reached() > before {
+            if self.work.reached() > before {
                 (pause, well) = (PAUSE.0, true);
             }
             // Said once, not for each attempt.
             if std::mem::replace(&mut well, false) {
-                tracing::warn!(error = %chain(&error), "the audit log is not sent on; it is tried again");
+                let (sink, error) = (self.counts.sink, chain(&error));
+                tracing::warn!(sink, error, "the audit log is not sent on; it is tried again");
             }
             if self.rest(pause) {
                 return;
@@ -121,11 +208,11 @@ impl Worker {
     /// ends that a client may have left behind.
     fn session(&mut self) -> Result<(), SinkError> {
         let runtime = runtime().map_err(SinkError::Start)?;
-        let (nats, feed, counts) = (&self.nats, &mut self.feed, &self.counts);
-        let (wishes, mut stop) = (self.wishes.clone(), self.wishes.clone());
+        let (work, counts) = (&mut self.work, &self.counts);
+        let (mut wishes, mut stop) = (self.wishes.clone(), self.wishes.clone());
         let ended = runtime.block_on(async {
             tokio::select! {
-                ended = nats.session(feed, counts, &wishes) => ended,
+                ended = work.session(counts, &mut wishes) => ended,
                 () = stopped(&mut stop) => Ok(()),
             }
         });
@@ -157,15 +244,4 @@ fn runtime() -> std::io::Result<runtime::Runtime> {
 /// When nobody wishes anything any more.
 async fn stopped(wishes: &mut watch::Receiver<Wish>) {
     while wishes.changed().await.is_ok() {}
-}
-
-/// An error and everything that led to it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use proxy_sinks::SinkError;
+use proxy_sinks::{SinkError, Target};
 
 use super::serve::runtime;
 use crate::args::ServeArgs;
@@ -51,9 +51,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         runtime()?.block_on(upstream(&config)),
         runtime()?.block_on(shared_limits(&config)),
         runtime()?.block_on(traces(&config)),
-        runtime()?.block_on(sinks(&config)),
     ];
     findings.iter().for_each(say);
+    let sinks = runtime()?.block_on(sinks(&config));
+    sinks.iter().for_each(say);
     let issuers = runtime()?.block_on(tokens(&config));
     issuers.iter().for_each(say);
     let sign_in = runtime()?.block_on(sign_in(&config));
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     judges.iter().for_each(say);
     if findings
         .iter()
+        .chain(&sinks)
         .chain(&issuers)
         .chain(&sign_in)
         .chain(&judges)
@@ -234,22 +236,35 @@ async fn traces(config: &Config) -> Finding {
 }
 
 /// Whether the audit log is taken where it is sent on to.
-async fn sinks(config: &Config) -> Finding {
-    let said = match &config.nats {
-        None => Ok("off; the audit log is sent on where `audit: { sinks: ... }` says".to_owned()),
-        Some(nats) => match nats.probe().await {
-            Ok(stream) => Ok(format!("the stream {stream} of NATS takes the audit log")),
-            // It may be forbidden to ask.
-            Err(error @ SinkError::Unknown(_)) => {
-                Ok(format!("NATS lets us in; {}", crate::failure::chain(&error)))
-            }
-            Err(error) => Err(format!(
+async fn sinks(config: &Config) -> Vec<Finding> {
+    let finding = |said| Finding { what: "sinks", said };
+    if config.sinks.is_empty() {
+        let said = "off; the audit log is sent on where `audit: { sinks: ... }` says";
+        return vec![finding(Ok(said.to_owned()))];
+    }
+    let mut findings = Vec::new();
+    for target in &config.sinks {
+        let said = match target {
+            Target::Nats(nats) => match nats.probe().await {
+                Ok(stream) => Ok(format!("the stream {stream} of NATS takes the audit log")),
+                // It may be forbidden to ask.
+                Err(error @ SinkError::Unknown(_)) => {
+                    Ok(format!("NATS lets us in; {}", crate::failure::chain(&error)))
+                }
+                Err(error) => Err(error),
+            },
+            Target::Bucket(bucket) => bucket.probe().await.map(|()| {
+                "the object store takes files, lists them and gives them back".to_owned()
+            }),
+        };
+        findings.push(finding(said.map_err(|error| {
+            format!(
                 "{}; requests are answered all the same, and what was not sent goes out later",
                 crate::failure::chain(&error)
-            )),
-        },
-    };
-    Finding { what: "sinks", said }
+            )
+        })));
+    }
+    findings
 }
 
 /// Whether everyone who judges gives verdicts.

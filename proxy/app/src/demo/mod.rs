@@ -97,7 +97,7 @@ fn config(args: &DemoArgs, stand_in: &StandIn, audit_dir: &Path) -> Result<Confi
         audit_dir: audit_dir.to_owned(),
         audit_anchor: None,
         audit_index: None,
-        nats: None,
+        sinks: Vec::new(),
         tls: None,
         instance: "demo".into(),
         limits: Limits::default(),

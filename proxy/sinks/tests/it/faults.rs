@@ -1,22 +1,14 @@
 //! A server that is killed, hangs, is slow and answers junk, while records are written.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proxy_sinks::Sink;
 
-use crate::log::{SUBJECT, arrived, caught_up, count, journal, lines, to, write};
+use crate::log::{SUBJECT, Writer, arrived, caught_up, count, journal, lines, resident_kb, to};
 use crate::nats::Server;
 use crate::relay::{Line, Relay};
-
-/// Of this process's memory, what is in use.
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
 
 /// `PORTCULLIS_TEST_SINK_SECONDS` makes each fault last longer.
 #[test]
@@ -29,19 +21,8 @@ fn every_record_arrives_once_and_in_order_whatever_becomes_of_the_server() {
     let journal = journal(dir.path());
     let nats = || to(format!("nats://{}", relay.address));
     let sink = Sink::start(dir.path(), Arc::clone(&journal), nats()).unwrap();
-    let metrics = sink.metrics();
-    let stop = Arc::<AtomicBool>::default();
-    let (writes, stopped) = (Arc::clone(&journal), Arc::clone(&stop));
-    let writer = thread::spawn(move || {
-        let mut slowest = Duration::ZERO;
-        while !stopped.load(Ordering::Relaxed) {
-            let began = Instant::now();
-            (0..10).for_each(|_| write(&writes, 300));
-            slowest = slowest.max(began.elapsed());
-            thread::sleep(Duration::from_millis(25));
-        }
-        slowest
-    });
+    let metrics = Sink::metrics(std::slice::from_ref(&sink));
+    let writer = Writer::start(&journal);
     let memory = resident_kb();
     for fault in ["none", "killed", "hung", "slow", "junk"] {
         match fault {
@@ -71,8 +52,7 @@ fn every_record_arrives_once_and_in_order_whatever_becomes_of_the_server() {
     drop(sink);
     thread::sleep(Duration::from_millis(200));
     let sink = Sink::start(dir.path(), Arc::clone(&journal), nats()).unwrap();
-    stop.store(true, Ordering::Relaxed);
-    println!("ten records took {:.2?} to append at most", writer.join().unwrap());
+    println!("ten records took {:.2?} to append at most", writer.stop());
     journal.close().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert!(runtime.block_on(sink.finish(Duration::from_secs(20))), "the last record is sent too");

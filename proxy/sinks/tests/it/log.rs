@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
@@ -31,6 +33,43 @@ pub fn write(journal: &Journal, bytes: usize) {
     let (time, said) = (Timestamp::now(), "word ".repeat(bytes / 5));
     let about = (0..1).map(|_| ("said".into(), said.clone().into())).collect();
     drop(journal.append_acted(&Acted { time, by: "somebody".into(), act: "wrote".into(), about }));
+}
+
+/// Writes some four hundred records a second until it is stopped.
+pub struct Writer {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Duration>,
+}
+
+impl Writer {
+    pub fn start(journal: &Arc<Journal>) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let (writes, stopped) = (Arc::clone(journal), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let mut slowest = Duration::ZERO;
+            while !stopped.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                (0..10).for_each(|_| write(&writes, 300));
+                slowest = slowest.max(began.elapsed());
+                std::thread::sleep(Duration::from_millis(25));
+            }
+            slowest
+        });
+        Self { stop, thread }
+    }
+
+    /// How long ten records took at most.
+    pub fn stop(self) -> Duration {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Of this process's memory, what is in use.
+pub fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 pub fn settings(url: String, login: Login) -> NatsSettings {

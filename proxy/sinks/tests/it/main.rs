@@ -1,4 +1,4 @@
-//! The log sent on to a real NATS server, whatever becomes of that server.
+//! The log sent on to a real NATS server and copied to an S3 server, whatever becomes of those.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,8 @@
 )]
 #![allow(unreachable_pub, reason = "the support module is written like a library")]
 
+mod bucket;
+mod bucket_faults;
 mod credentials;
 mod faults;
 mod log;
@@ -16,3 +18,5 @@ mod log;
 mod nats;
 mod relay;
 mod removed;
+#[path = "../../../../tests/support/s3.rs"]
+mod s3;

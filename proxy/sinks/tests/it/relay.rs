@@ -15,7 +15,15 @@ pub enum Line {
     Slow,
     /// Something else comes.
     Junk,
+    /// Half of it comes, and then nothing any more.
+    Cut,
+    /// What HTTP servers say who have too much to do comes in place of it.
+    Busy,
 }
+
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Slow Down\r\ncontent-type: application/xml\r\ncontent-length: 45\r\n\r\n\
+                      <Error><Code>SlowDown</Code></Error>.........";
 
 /// Passes everything on until the process ends.
 pub struct Relay {
@@ -58,7 +66,12 @@ fn pump(mut from: TcpStream, mut to: TcpStream, line: &AtomicU8) {
         if line == Line::Junk as u8 {
             buffer[..length].iter_mut().for_each(|byte| *byte ^= 0x15);
         }
-        if to.write_all(&buffer[..length]).is_err() {
+        let said = match line {
+            line if line == Line::Cut as u8 => &buffer[..length / 2],
+            line if line == Line::Busy as u8 => BUSY,
+            _ => &buffer[..length],
+        };
+        if to.write_all(said).is_err() || said.len() != length {
             break;
         }
     }

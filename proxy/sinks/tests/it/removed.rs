@@ -32,7 +32,7 @@ fn what_is_gone_is_counted_and_what_is_too_long_leaves_its_place() {
     log.close().unwrap();
     let sink = Sink::start(dir.path(), Arc::clone(&log), to(format!("nats://{}", server.address)))
         .unwrap();
-    let metrics = sink.metrics();
+    let metrics = Sink::metrics(std::slice::from_ref(&sink));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert!(runtime.block_on(sink.finish(Duration::from_secs(20))));
     let (written, arrived) = (lines(dir.path()), arrived(&server));

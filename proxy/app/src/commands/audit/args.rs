@@ -8,6 +8,7 @@ use proxy_index::Query;
 use crate::commands::diff::DiffArgs;
 use crate::failure::Failure;
 use crate::indexed;
+use crate::sinks::BucketFile;
 
 /// How a filter is written, for `--help`.
 const FILTER_HELP: &str = "A filter says which decisions are meant. Every term must hold; `a,b` is one of several, `-` in front is not, \
@@ -18,6 +19,11 @@ const FILTER_HELP: &str = "A filter says which decisions are meant. Every term m
 Fields: action, would, outcome, hazard, classifier, failed, route, model, key, policy, profile, exemption, language, \
 reason, status, method, mode, instance, trace, id, review, reviewer; score>0.8 or score.hate>=0.5; since: and until: \
 with 24h, 7d, 2026-11-22 or 2026-11-22T06:03:28Z; words of kept texts, in quotes one after the other.";
+
+/// Who asks, for `--help`.
+const FETCH_HELP: &str = "The login is what the environment has (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN), or the machine's own role. What was got before and has not grown stays. \
+Then: portcullis audit verify DIR --key ed25519:...";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct AuditArgs {
@@ -42,6 +48,9 @@ pub(crate) enum AuditCommand {
     Verify(VerifyArgs),
     /// Decide every recorded decision again under another policy, and count what flips: the same as `diff`
     Replay(DiffArgs),
+    /// Get a log back from the object store that it was copied to, for `verify` and every other command here
+    #[command(after_help = FETCH_HELP)]
+    Fetch(FetchArgs),
     /// Remove old segments, and leave in their place a signed note by which the rest still verifies
     Gc(GcArgs),
 }
@@ -184,6 +193,17 @@ pub(crate) struct VerifyArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    pub(crate) bucket: BucketFile,
+    /// Where to put its files; made if it is not there
+    pub(crate) dir: PathBuf,
+    /// Which log, by its public key, if there are several: `ed25519:...`
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod export;
+mod fetch;
 mod gc;
 mod list;
 mod ocsf;
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &AuditArgs) -> Result<ExitCode, Failure> {
         AuditCommand::Export(args) => export::run(args),
         AuditCommand::Verify(args) => verify::run(args),
         AuditCommand::Replay(args) => diff::run(args),
+        AuditCommand::Fetch(args) => fetch::run(args),
         AuditCommand::Gc(args) => gc::run(args),
     }
 }
