@@ -128,8 +128,8 @@ impl Drop for Sink {
 
 /// What a session works on. It outlives the session.
 enum Work {
-    Nats(Box<Nats>, Feed),
-    Bucket(Copier),
+    Nats(Box<Nats>, Box<Feed>),
+    Bucket(Box<Copier>),
 }
 
 impl Work {
@@ -140,8 +140,10 @@ impl Work {
         counts: Arc<Counts>,
     ) -> Result<Self, SinkError> {
         Ok(match target {
-            Target::Nats(nats) => Self::Nats(nats.into(), Feed::open(dir, journal, counts)?),
-            Target::Bucket(bucket) => Self::Bucket(Copier::open(bucket, dir, journal, counts)?),
+            Target::Nats(nats) => Self::Nats(nats.into(), Feed::open(dir, journal, counts)?.into()),
+            Target::Bucket(bucket) => {
+                Self::Bucket(Copier::open(bucket, dir, journal, counts)?.into())
+            }
         })
     }
 
