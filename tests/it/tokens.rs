@@ -21,7 +21,7 @@ use crate::support::{
 const ISSUER: &str = "https://login.example.com/";
 
 /// What a good token says, with some of it said otherwise; nothing where `null` stands.
-fn claims(otherwise: Value) -> Value {
+pub fn claims(otherwise: Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "aud": ["somebody", "portcullis"], "sub": "ann@example.com", "exp": now() + 600,
         "nbf": now() - 10, "scope": "read guard.use", "groups": ["school", "kids"],
@@ -106,7 +106,7 @@ impl Keys {
     }
 }
 
-fn settings(place: &str, more: &str) -> String {
+pub fn settings(place: &str, more: &str) -> String {
     format!(
         "tokens:\n- issuer: {ISSUER}\n  audiences: [portcullis]\n  {place}\n  require: {{ scope: guard.use }}\n  \
          names: [{{ name: staff, when: {{ groups: [staff, admins] }} }}, {{ name: kids, when: {{ groups: kids }} }}]\n{more}"

@@ -45,7 +45,7 @@ struct Taken {
 }
 
 /// An OTLP receiver over HTTP.
-struct Collector {
+pub struct Collector {
     address: SocketAddr,
     does: Arc<Mutex<Does>>,
     taken: Arc<Mutex<Taken>>,
@@ -53,7 +53,7 @@ struct Collector {
 }
 
 impl Collector {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::at("127.0.0.1:0".parse().unwrap()).await
     }
 
@@ -87,7 +87,7 @@ impl Collector {
     }
 
     /// What a shell does so that a guard sends its spans here, soon.
-    fn exported(&self, more: &str) -> String {
+    pub fn exported(&self, more: &str) -> String {
         let address = self.address;
         format!(
             "export OTEL_EXPORTER_OTLP_ENDPOINT=http://{address} OTEL_BSP_SCHEDULE_DELAY=100 {more}"
@@ -108,6 +108,12 @@ impl Collector {
             assert!(started.elapsed() < Duration::from_secs(10), "no trace of {decision}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// All that came, as it came.
+    pub fn heard(&self) -> String {
+        let taken = self.taken.lock().unwrap();
+        format!("{:?}{}", taken.headers, String::from_utf8_lossy(&taken.bytes))
     }
 
     fn count(&self) -> usize {
