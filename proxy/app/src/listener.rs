@@ -1,9 +1,9 @@
 //! Sockets and TLS; what is spoken over them is `proxy-http`'s.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use proxy_envoy::ExternalProcessor;
 use proxy_http::Http;
 use proxy_stack::{CutOff, Gate};
@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::tls::Greeting;
@@ -24,30 +25,35 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What is spoken over a connection.
 pub(crate) trait Speak: Clone + Send + 'static {
-    /// Serves `io` until the peer leaves or `watcher` says that it is time to go.
-    fn speak<I>(self, io: I, peer: IpAddr, watcher: Watcher) -> impl Future<Output = ()> + Send
+    /// Serves `io` until the peer leaves. Once `stop` is cancelled, what is under way is the last.
+    fn speak<I>(
+        self,
+        io: I,
+        peer: IpAddr,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 }
 
 /// HTTP, as callers speak it.
 impl Speak for (Http, Gate) {
-    fn speak<I>(self, io: I, peer: IpAddr, watcher: Watcher) -> impl Future<Output = ()> + Send
+    async fn speak<I>(self, io: I, peer: IpAddr, stop: CancellationToken)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (http, gate) = self;
-        http.serve(io, gate, Some(peer), Some(watcher))
+        http.serve(io, gate, Some(peer), stop).await;
     }
 }
 
 /// What an Envoy says of its callers.
 impl Speak for ExternalProcessor {
-    async fn speak<I>(self, io: I, _: IpAddr, watcher: Watcher)
+    async fn speak<I>(self, io: I, _: IpAddr, stop: CancellationToken)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.serve(io, watcher).await;
+        self.serve(io, stop).await;
     }
 }
 
@@ -90,17 +96,17 @@ impl Listener {
         stop: impl Future<Output = ()>,
         (drain, cut_off): (Duration, CutOff),
     ) {
-        let graceful = GracefulShutdown::new();
+        let stopping = CancellationToken::new();
         let mut connections = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
+        let mut stop = pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => {
                         let tls = self.tls.as_ref().map(Greeting::acceptor);
-                        let (spoken, watcher) = (spoken.clone(), graceful.watcher());
-                        let connection = Connection { spoken, peer: peer.ip(), watcher };
+                        let (spoken, stop) = (spoken.clone(), stopping.clone());
+                        let connection = Connection { spoken, peer: peer.ip(), stop };
                         connections.spawn(connection.run(stream, tls));
                     }
                     Err(error) => {
@@ -112,21 +118,21 @@ impl Listener {
             }
         }
         drop(self.socket);
-        let mut finished = std::pin::pin!(graceful.shutdown());
+        stopping.cancel();
+        let mut finished = pin!(async { while connections.join_next().await.is_some() {} });
         if tokio::time::timeout(drain, &mut finished).await.is_err() {
             tracing::warn!(seconds = drain.as_secs(), "answers still under way were cut off");
             cut_off.now();
             // Who does not read what ends its answer is left without.
             let _heard = tokio::time::timeout(LAST_WORDS, finished).await;
         }
-        connections.shutdown().await;
     }
 }
 
 struct Connection<S> {
     spoken: S,
     peer: IpAddr,
-    watcher: Watcher,
+    stop: CancellationToken,
 }
 
 impl<S: Speak> Connection<S> {
@@ -155,6 +161,6 @@ impl<S: Speak> Connection<S> {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.spoken.speak(stream, self.peer, self.watcher)
+        self.spoken.speak(stream, self.peer, self.stop)
     }
 }

@@ -1,20 +1,20 @@
 //! Connections of Envoys, and the conversations on them.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::Watcher;
 use proxy_stack::Gate;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -34,7 +34,7 @@ const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Serves Envoys: each exchange that they tell of goes through the gate.
 #[derive(Clone, Debug)]
 pub struct ExternalProcessor {
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builder: Arc<http2::Builder<TokioExecutor>>,
     gate: Gate,
 }
 
@@ -42,17 +42,16 @@ impl ExternalProcessor {
     /// Sends exchanges through `gate`.
     #[must_use]
     pub fn new(gate: Gate) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new()).http2_only();
+        let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
-            .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(EXCHANGES)
             .initial_connection_window_size(CONNECTION_WINDOW);
         Self { builder: Arc::new(builder), gate }
     }
 
-    /// Serves what comes over `io` until Envoy leaves or `watcher` says that it is time to go.
-    pub async fn serve<I>(&self, io: I, watcher: Watcher)
+    /// Serves what comes over `io` until Envoy leaves. Once `stop` is cancelled, what is under way is the last.
+    pub async fn serve<I>(&self, io: I, stop: CancellationToken)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -61,8 +60,15 @@ impl ExternalProcessor {
             let gate = gate.clone();
             async move { Ok::<_, Infallible>(call(gate, request).await) }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(io), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(error = %error, "the connection of an Envoy ended early");
         }
     }

@@ -2,27 +2,27 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::Watcher;
 use proxy_stack::{Arrival, Gate, ReplyBody, RequestBody, unrecognised};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use crate::Early;
+use crate::answer::Answered;
 use crate::framing::HEAD_BYTES;
-use crate::wire::{Refused, Wire};
+use crate::idle::{Asked, until_idle};
+use crate::progress::{Progress, Refused};
+use crate::wire::Wire;
 
-/// How long a connection may be idle between two requests.
-const IDLE_TIME: Duration = Duration::from_secs(60);
 /// The largest header list of an HTTP/2 request, in bytes as RFC 9113 counts them.
 const H2_HEADER_BYTES: u32 = 16 * 1024;
 /// Streams at a time on one HTTP/2 connection.
@@ -36,64 +36,89 @@ const H2_PING: Duration = Duration::from_secs(30);
 /// Serves connections, each in HTTP/1.1 or HTTP/2 as the client begins.
 #[derive(Clone, Debug)]
 pub struct Http {
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    http1: Arc<http1::Builder>,
+    http2: Arc<http2::Builder<TokioExecutor>>,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            // The head's own time is kept before the library sees any of it.
-            .header_read_timeout(IDLE_TIME)
-            .max_buf_size(HEAD_BYTES + 1);
-        builder
-            .http2()
+        let mut http1 = http1::Builder::new();
+        // The time of heads is kept before the library sees any of them.
+        http1.header_read_timeout(None).max_buf_size(HEAD_BYTES + 1);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
             .timer(TokioTimer::new())
             .max_header_list_size(H2_HEADER_BYTES)
             .max_concurrent_streams(H2_STREAMS)
             .max_pending_accept_reset_streams(H2_RESETS)
             .max_local_error_reset_streams(H2_RESETS)
             .keep_alive_interval(H2_PING);
-        Self { builder: Arc::new(builder) }
+        Self { http1: Arc::new(http1), http2: Arc::new(http2) }
     }
 }
 
 impl Http {
     /// Passes the requests that come over `io` through `gate` and sends back what it answers, until the client
-    /// leaves or `watcher` says that it is time to go.
+    /// leaves. Once `stop` is cancelled, what is under way is the last.
     ///
-    /// Thousands of them wait at a time for somebody to say something: the future is small, what it waits for lies on the
-    /// heap, once.
-    pub fn serve<I>(
-        &self,
-        io: I,
-        gate: Gate,
-        peer: Option<IpAddr>,
-        watcher: Option<Watcher>,
-    ) -> impl Future<Output = ()> + Send + use<I>
+    /// Thousands of them wait at a time for somebody to say something: the future is small, and the library and its
+    /// buffers are there only while somebody does.
+    pub async fn serve<I>(&self, io: I, gate: Gate, peer: Option<IpAddr>, stop: CancellationToken)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let refused = Arc::new(OnceLock::new());
-        let wire = TokioIo::new(Wire::new(io, Arc::clone(&refused)));
+        let progress = Arc::<Progress>::default();
+        let wire = Wire::new(io, Arc::clone(&progress));
+        if let Err(error) = self.speak(wire, progress, (gate, peer), stop).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    async fn speak<I>(
+        &self,
+        mut wire: Wire<I>,
+        progress: Arc<Progress>,
+        (gate, peer): (Gate, Option<IpAddr>),
+        stop: CancellationToken,
+    ) -> Result<(), Early>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let requests = AtomicU64::new(0);
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let told = Arc::clone(&progress);
+        let mut service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let number = requests.fetch_add(1, Ordering::Relaxed);
-            let arrival = arrival(request, peer, refused.get().filter(|it| it.after == number));
-            pass(gate.clone(), arrival)
+            let arrival = arrival(request, peer, told.refused(number));
+            Box::pin(pass(gate.clone(), arrival, Arc::clone(&told)))
         });
-        let connection = self.builder.serve_connection(wire, service).into_owned();
-        let ended: Pin<Box<dyn Future<Output = _> + Send>> = match watcher {
-            Some(watcher) => Box::pin(watcher.watch(connection)),
-            None => Box::pin(connection),
-        };
-        ended.map(|ended| {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended early");
+        // Whoever has come and not asked yet is waited for, also at a stop.
+        let mut asked = std::future::poll_fn(|context| wire.poll_cleared(context)).await?;
+        if wire.is_http2() {
+            let connection = self.http2.serve_connection(TokioIo::new(wire), service);
+            let mut connection = Box::pin(connection);
+            tokio::select! {
+                ended = &mut connection => return Ok(ended?),
+                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
             }
-        })
+            return Ok(connection.await?);
+        }
+        while asked {
+            let connection = self.http1.serve_connection(TokioIo::new(wire), service);
+            // Boxed: an idle connection keeps no room for it.
+            let asked_until = Box::pin(until_idle(connection, &progress, &stop)).await?;
+            let Asked { io, service: again, idle } = asked_until;
+            (wire, service) = (io.into_inner(), again);
+            if !idle {
+                break;
+            }
+            wire.rest();
+            asked = tokio::select! {
+                biased;
+                asked = std::future::poll_fn(|context| wire.poll_cleared(context)) => asked?,
+                () = stop.cancelled() => false,
+            };
+        }
+        Ok(wire.shutdown().await?)
     }
 }
 
@@ -121,12 +146,14 @@ fn nothing() -> RequestBody {
 async fn pass(
     mut gate: Gate,
     arrival: Result<Arrival, Response<ReplyBody>>,
-) -> Result<Response<ReplyBody>, Infallible> {
-    match arrival {
+    progress: Arc<Progress>,
+) -> Result<Response<Answered>, Infallible> {
+    let response = match arrival {
         Ok(arrival) => {
             std::future::poll_fn(|context| gate.poll_ready(context)).await?;
-            gate.call(arrival).await
+            gate.call(arrival).await?
         }
-        Err(response) => Ok(response),
-    }
+        Err(response) => response,
+    };
+    Ok(response.map(|body| Answered::new(body, progress)))
 }

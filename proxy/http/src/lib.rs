@@ -5,10 +5,16 @@
 //! checked byte by byte ([`Framing`]) *before* the library reads it, and what has more than one reading is refused.
 //! HTTP/2 has lengths of its own; there the library is strict.
 
+mod answer;
 mod connection;
 mod framing;
 mod head;
+mod idle;
+mod progress;
 mod wire;
 
 pub use connection::Http;
 pub use framing::Framing;
+
+/// Why a connection ended early.
+type Early = Box<dyn std::error::Error + Send + Sync>;

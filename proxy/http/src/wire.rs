@@ -3,20 +3,22 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, Uri};
 use proxy_stack::HttpFault;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::framing::Framing;
 use crate::head::recognise;
+use crate::progress::Progress;
 
 /// How long a client may take to send a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a connection may be idle between two requests.
+const IDLE_TIME: Duration = Duration::from_secs(60);
 /// How long a client may take none of what is sent to it. Between two writes, as nginx's `send_timeout`: the socket's own
 /// buffers even out who reads slowly but reads.
 const WRITE_TIME: Duration = Duration::from_secs(60);
@@ -27,16 +29,6 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What the library gets in place of a head that is refused, so that the refusal takes its turn among the answers.
 const IN_ITS_PLACE: &[u8] = b"POST / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 
-/// A head that was refused; there is at most one on a connection, and it is the last.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    /// How many requests came before it.
-    pub(crate) after: u64,
-    pub(crate) fault: HttpFault,
-    /// What was asked for, if the first line could be read.
-    pub(crate) request: Option<(Method, Uri)>,
-}
-
 /// Reads from `io` and hands on what was found to be plain HTTP/1.1, or HTTP/2.
 pub(crate) struct Wire<I> {
     io: I,
@@ -45,11 +37,11 @@ pub(crate) struct Wire<I> {
     /// How much of it may be.
     cleared: usize,
     state: State,
-    /// How many heads were cleared.
-    heads: u64,
-    refused: Arc<OnceLock<Refused>>,
+    progress: Arc<Progress>,
     /// When the head that is awaited must be complete.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Whether nothing has come since the last answer: the deadline is that of idle connections.
+    idle: bool,
     /// When something of what is to be written must have been taken.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -65,13 +57,30 @@ enum State {
 }
 
 impl<I> Wire<I> {
-    /// Over `io`. A head that cannot be accepted is put into `refused`.
-    pub(crate) fn new(io: I, refused: Arc<OnceLock<Refused>>) -> Self {
-        let (input, state) = (Vec::new(), State::Start);
-        let (deadline, stalled) = (None, None);
-        let mut wire = Self { io, input, cleared: 0, state, heads: 0, refused, deadline, stalled };
-        wire.await_head();
-        wire
+    /// Over `io`. How far it is is told through `progress`.
+    pub(crate) fn new(io: I, progress: Arc<Progress>) -> Self {
+        Self {
+            io,
+            input: Vec::new(),
+            cleared: 0,
+            state: State::Start,
+            progress,
+            deadline: Some(timer(HEAD_TIME)),
+            idle: false,
+            stalled: None,
+        }
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.state, State::Http2)
+    }
+
+    /// From now on the time runs that a connection may be idle, unless the next head has begun.
+    pub(crate) fn rest(&mut self) {
+        if self.input.is_empty() {
+            (self.deadline, self.idle) = (Some(timer(IDLE_TIME)), true);
+        }
     }
 
     fn await_head(&mut self) {
@@ -108,8 +117,10 @@ impl<I> Wire<I> {
                 Ok(0) => break,
                 Ok(count) => {
                     self.cleared += count;
-                    self.heads += u64::from(at_head);
                     self.deadline = None;
+                    if at_head {
+                        self.progress.begun();
+                    }
                 }
                 // First what came before it; then it is found again.
                 Err(_) if self.cleared > 0 => return Ok(()),
@@ -131,8 +142,7 @@ impl<I> Wire<I> {
     /// Puts an empty request in place of the head, and leaves word of what was wrong with it.
     fn refuse(&mut self, fault: HttpFault) {
         let request = recognise(&self.input);
-        // It is set once: nothing is read after it.
-        let _first = self.refused.set(Refused { after: self.heads, fault, request });
+        self.progress.refuse(fault, request);
         self.input = IN_ITS_PLACE.to_vec();
         self.cleared = self.input.len();
         (self.state, self.deadline) = (State::Over, None);
@@ -185,7 +195,36 @@ impl<I: AsyncRead + Unpin> Wire<I> {
         let mut buffer = ReadBuf::uninit(&mut bytes);
         ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
         self.input.extend_from_slice(buffer.filled());
+        if std::mem::take(&mut self.idle) {
+            self.deadline = None;
+        }
         Poll::Ready(Ok(!buffer.filled().is_empty()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> Wire<I> {
+    /// Waits until there is something to hand on; `false` at the end of the input.
+    pub(crate) fn poll_cleared(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            if self.cleared > 0 {
+                return Poll::Ready(Ok(true));
+            }
+            self.clear()?;
+            if self.cleared > 0 {
+                continue;
+            }
+            match self.poll_input(context)? {
+                Poll::Ready(true) => {}
+                // After a refusal the library must not see the end, or it would not answer.
+                Poll::Ready(false) if matches!(self.state, State::Over) => return Poll::Pending,
+                Poll::Ready(false) => return Poll::Ready(Ok(false)),
+                Poll::Pending => {
+                    let Some(deadline) = &mut self.deadline else { return Poll::Pending };
+                    ready!(deadline.as_mut().poll(context));
+                    self.too_slow()?;
+                }
+            }
+        }
     }
 }
 
@@ -196,27 +235,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        loop {
-            if wire.cleared > 0 {
-                wire.hand_on(buffer);
-                return Poll::Ready(Ok(()));
-            }
-            wire.clear()?;
-            if wire.cleared > 0 {
-                continue;
-            }
-            match wire.poll_input(context)? {
-                Poll::Ready(true) => {}
-                // After a refusal the library must not see the end, or it would not answer.
-                Poll::Ready(false) if matches!(wire.state, State::Over) => return Poll::Pending,
-                Poll::Ready(false) => return Poll::Ready(Ok(())),
-                Poll::Pending => {
-                    let Some(deadline) = &mut wire.deadline else { return Poll::Pending };
-                    ready!(deadline.as_mut().poll(context));
-                    wire.too_slow()?;
-                }
-            }
+        let cleared = wire.poll_cleared(context);
+        let between = matches!(&wire.state, State::Http1(framing) if framing.at_head());
+        wire.progress.between(between && cleared.is_pending());
+        if ready!(cleared?) {
+            wire.hand_on(buffer);
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -226,12 +251,15 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.progress.flushed(false);
         let written = Pin::new(&mut self.io).poll_write(context, bytes);
         self.taken(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        self.progress.flushed(flushed.is_ready());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -243,6 +271,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.progress.flushed(false);
         let written = Pin::new(&mut self.io).poll_write_vectored(context, parts);
         self.taken(written, context)
     }

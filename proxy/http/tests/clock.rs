@@ -3,22 +3,31 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test that panics has found something"
 )]
 
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use proxy_http::Http;
 use proxy_stack::{Arrival, Gate, HttpFault, unrecognised};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
-/// A gate that answers with the fault it is given.
+/// A gate that answers with the fault it is given, and to a good request so that others may follow.
 fn gate() -> Gate {
     BoxCloneSyncService::new(service_fn(|arrival: Arrival| async move {
-        Ok(unrecognised(arrival.fault.unwrap_or(HttpFault::Malformed("nothing is wrong"))))
+        let Some(fault) = arrival.fault else {
+            arrival.request.into_body().collect().await.unwrap();
+            let mut answer = unrecognised(HttpFault::Malformed("nothing is wrong"));
+            answer.headers_mut().remove("connection");
+            return Ok(answer);
+        };
+        Ok(unrecognised(fault))
     }))
 }
 
@@ -29,7 +38,9 @@ fn connect(tasks: &mut JoinSet<()>) -> DuplexStream {
 /// A connection of which `room` bytes may be under way each way.
 fn connect_through(room: usize, tasks: &mut JoinSet<()>) -> DuplexStream {
     let (client, server) = duplex(room);
-    tasks.spawn(async move { Http::default().serve(server, gate(), None, None).await });
+    tasks.spawn(async move {
+        Http::default().serve(server, gate(), None, CancellationToken::new()).await
+    });
     client
 }
 
@@ -72,7 +83,81 @@ async fn a_connection_that_is_idle_is_closed() {
         answer.contains("nothing is wrong") && answer.matches("HTTP/1.1").count() == 1,
         "{answer}"
     );
-    assert!(started.elapsed() <= Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() <= Duration::from_secs(61), "{:?}", started.elapsed());
+}
+
+/// The answer to one request, of which the connection goes on.
+async fn ask(client: &mut DuplexStream, pieces: &[&str]) -> String {
+    for (at, piece) in pieces.iter().enumerate() {
+        tokio::time::sleep(Duration::from_secs(if at > 0 { 5 } else { 0 })).await;
+        client.write_all(piece.as_bytes()).await.unwrap();
+    }
+    let mut answer = String::new();
+    while !answer.ends_with('}') {
+        let mut some = [0; 1024];
+        let count = client.read(&mut some).await.unwrap();
+        assert_ne!(count, 0, "{answer}");
+        answer.push_str(std::str::from_utf8(&some[..count]).unwrap());
+    }
+    assert_eq!(answer.matches("HTTP/1.1 400").count(), 1, "{answer}");
+    answer
+}
+
+/// However long it was idle, a connection goes on, and what comes is a new request.
+#[tokio::test(start_paused = true)]
+async fn a_connection_goes_on_after_a_rest() {
+    const SHORT: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    const LONG: &str = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let mut tasks = JoinSet::new();
+    for pause in [0, 90, 110, 5_000, 59_000] {
+        let pause = Duration::from_millis(pause);
+        let mut client = connect(&mut tasks);
+        for pieces in [
+            &[SHORT][..],
+            &[LONG, "3\r\nabc\r\n0\r\n\r\n"],
+            &["GET / HT", "TP/1.1\r\nhost: x\r\n\r\n"],
+        ] {
+            let answer = ask(&mut client, pieces).await;
+            assert!(!answer.contains("connection: close"), "{answer}");
+            tokio::time::sleep(pause).await;
+        }
+        // One behind the other, and the beginning of a third, which comes when the library is gone.
+        client.write_all(format!("{SHORT}{SHORT}GET / HT").as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        client.write_all(b"TP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let answers = rest(client).await;
+        assert_eq!(answers.matches("nothing is wrong").count(), 3, "{pause:?}: {answers}");
+        assert_eq!(answers.matches("connection: close").count(), 1, "{pause:?}: {answers}");
+        // A body that nobody has asked for is no request.
+        let mut client = connect(&mut tasks);
+        ask(&mut client, &[SHORT]).await;
+        tokio::time::sleep(pause).await;
+        client.write_all(b"\x00").await.unwrap();
+        let answer = rest(client).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400") && answer.contains("does not begin with a method"),
+            "{answer}"
+        );
+    }
+}
+
+/// Idle ones leave at once, and who is being answered after that.
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_idle_connections_are_closed() {
+    for pause in [0, 5] {
+        let (mut client, server) = duplex(64 * 1024);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let mut served = JoinSet::new();
+        served.spawn(async move { Http::default().serve(server, gate(), None, stopped).await });
+        ask(&mut client, &["GET / HTTP/1.1\r\nhost: x\r\n\r\n"]).await;
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        let began = tokio::time::Instant::now();
+        stop.cancel();
+        assert_eq!(rest(client).await, "");
+        served.join_next().await.unwrap().unwrap();
+        assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

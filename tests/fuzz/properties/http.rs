@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use proxy_http::{Framing, Http};
 use proxy_stack::{Arrival, Gate, HttpFault, unrecognised};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
@@ -55,7 +56,8 @@ async fn serve(bytes: &[u8], size: usize) -> Seen {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let gate = gate(&seen);
     let (mut client, server) = duplex(1 << 20);
-    let served = async move { Http::default().serve(server, gate, None, None).await };
+    let served =
+        async move { Http::default().serve(server, gate, None, CancellationToken::new()).await };
     let asked = async move {
         for piece in bytes.chunks(size) {
             if client.write_all(piece).await.is_err() {

@@ -23,6 +23,7 @@ use proxy_stack::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
 /// What no model server may read, and no client may read that did not write it.
@@ -196,7 +197,8 @@ async fn exchange(
 ) -> Vec<u8> {
     let gate = gate(journal, model);
     let (mut client, server) = duplex(1 << 20);
-    let served = async move { Http::default().serve(server, gate, None, None).await };
+    let served =
+        async move { Http::default().serve(server, gate, None, CancellationToken::new()).await };
     let asking = async move {
         let _refused = client.write_all(&asked).await;
         let mut received = Vec::new();
