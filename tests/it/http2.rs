@@ -1,9 +1,14 @@
 //! HTTP/2 frame by frame: what the library leaves to us, and that it holds what it promises.
 
+use std::time::Duration;
+
+use proxy_audit::Outcome;
+
 use crate::support::wire::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2, RST_STREAM, block,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2, PING, RST_STREAM,
+    block,
 };
-use crate::support::{Guard, Script, Upstream, chat, post};
+use crate::support::{Guard, Script, Upstream, chat, post, sse};
 
 type Headers<'a> = Vec<(&'a str, &'a str)>;
 
@@ -150,4 +155,51 @@ async fn floods_end_the_connection_and_leave_no_open_record() {
     assert_eq!(upstream.received(), b"");
     let reply = post(guard.address, &[], body.as_bytes()).await;
     assert_eq!(reply.status, 200, "others are served as before");
+}
+
+/// It answers pings, and never makes room for more of the answer.
+#[tokio::test]
+async fn an_answer_of_which_a_lively_client_takes_nothing_is_given_up() {
+    let chunk = sse(&["some words again "]);
+    let chunk = chunk.split_inclusive("\n\n").nth(1).unwrap().repeat(100);
+    let head = "200 OK\r\ncontent-type: text/event-stream";
+    let upstream =
+        Upstream::start(Script::Endless(Script::response(head, ""), chunk.into_bytes())).await;
+    let guard = Guard::start(&upstream.url());
+    let mut client = Http2::connect(guard.address).await;
+    client.request(1, &good(), chat("hi", true).to_string().as_bytes()).await;
+    let (mut pings, mut received) = (0, 0);
+    let given_up = async {
+        while guard.closed().is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        guard.closed()
+    };
+    let lively = async {
+        while let Some(frame) = client.next().await {
+            received += frame.payload.len();
+            if frame.kind == PING {
+                pings += 1;
+                client.send(PING, ACK, 0, &frame.payload).await;
+            }
+        }
+    };
+    let closed = tokio::select! {
+        closed = tokio::time::timeout(Duration::from_secs(100), given_up) => closed.expect("it is given up"),
+        () = lively => panic!("the connection was closed"),
+    };
+    assert_eq!(closed[0].outcome, Outcome::ClientGone);
+    upstream.left().await;
+    assert!(pings > 0 && received > 60_000, "{pings} pings, {received} bytes");
+    // Whoever else is on the connection is answered.
+    upstream.play(Script::say("fine"));
+    client.request(3, &good(), chat("hello", false).to_string().as_bytes()).await;
+    while let Some(frame) = client.next().await {
+        match (frame.kind, frame.stream) {
+            (HEADERS, 3) => return,
+            (GOAWAY, _) => break,
+            _ => {}
+        }
+    }
+    panic!("there is no answer");
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,18 +11,20 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proxy_stack::{Arrival, Gate, ReplyBody, RequestBody, unrecognised};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::Early;
-use crate::answer::Answered;
+use crate::answer::{Answered, Answers};
 use crate::framing::HEAD_BYTES;
-use crate::idle::{Asked, until_idle};
+use crate::idle::until_idle;
 use crate::progress::{Progress, Refused};
-use crate::wire::Wire;
+use crate::wire::{WRITE_TIME, Wire};
 
 /// The largest header list of an HTTP/2 request, in bytes as RFC 9113 counts them.
 const H2_HEADER_BYTES: u32 = 16 * 1024;
@@ -32,6 +35,8 @@ const H2_STREAMS: u32 = 200;
 const H2_RESETS: usize = 20;
 /// How often an HTTP/2 client is asked whether it is still there.
 const H2_PING: Duration = Duration::from_secs(30);
+/// How often it is looked whether an HTTP/2 client leaves an answer unread.
+const H2_LOOK: Duration = Duration::from_secs(10);
 
 /// Serves connections, each in HTTP/1.1 or HTTP/2 as the client begins.
 #[derive(Clone, Debug)]
@@ -84,31 +89,27 @@ impl Http {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let requests = AtomicU64::new(0);
-        let told = Arc::clone(&progress);
-        let mut service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let number = requests.fetch_add(1, Ordering::Relaxed);
-            let arrival = arrival(request, peer, told.refused(number));
-            Box::pin(pass(gate.clone(), arrival, Arc::clone(&told)))
-        });
         // Whoever has come and not asked yet is waited for, also at a stop.
         let mut asked = std::future::poll_fn(|context| wire.poll_cleared(context)).await?;
         if wire.is_http2() {
-            let connection = self.http2.serve_connection(TokioIo::new(wire), service);
-            let mut connection = Box::pin(connection);
-            tokio::select! {
-                ended = &mut connection => return Ok(ended?),
-                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-            }
-            return Ok(connection.await?);
+            return Box::pin(self.http2(wire, (gate, peer), stop)).await;
         }
+        let requests = AtomicU64::new(0);
+        let told = Arc::clone(&progress);
+        let mut service = service_fn(move |request: Request<Incoming>| {
+            let number = requests.fetch_add(1, Ordering::Relaxed);
+            let response = pass(gate.clone(), arrival(request, peer, told.refused(number)));
+            let told = Arc::clone(&told);
+            Box::pin(async move {
+                Ok::<_, Infallible>(response.await?.map(|body| Answered::new(body, told)))
+            })
+        });
         while asked {
             let connection = self.http1.serve_connection(TokioIo::new(wire), service);
             // Boxed: an idle connection keeps no room for it.
-            let asked_until = Box::pin(until_idle(connection, &progress, &stop)).await?;
-            let Asked { io, service: again, idle } = asked_until;
-            (wire, service) = (io.into_inner(), again);
-            if !idle {
+            let done = Box::pin(until_idle(connection, &progress, &stop)).await?;
+            (wire, service) = (done.io.into_inner(), done.service);
+            if !done.idle {
                 break;
             }
             wire.rest();
@@ -119,6 +120,36 @@ impl Http {
             };
         }
         Ok(wire.shutdown().await?)
+    }
+
+    async fn http2<I>(
+        &self,
+        wire: Wire<I>,
+        (gate, peer): (Gate, Option<IpAddr>),
+        stop: CancellationToken,
+    ) -> Result<(), Early>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let answers = Arc::<Answers>::default();
+        let held = Arc::clone(&answers);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let response = pass(gate.clone(), arrival(request, peer, None));
+            let held = Arc::clone(&held);
+            async move { Ok::<_, Infallible>(response.await?.map(|body| held.hold(body))) }
+        });
+        let mut connection = pin!(self.http2.serve_connection(TokioIo::new(wire), service));
+        let (mut look, mut stopping) = (interval(H2_LOOK), false);
+        loop {
+            tokio::select! {
+                ended = &mut connection => return Ok(ended?),
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                _ = look.tick() => answers.give_up(WRITE_TIME),
+            }
+        }
     }
 }
 
@@ -146,14 +177,12 @@ fn nothing() -> RequestBody {
 async fn pass(
     mut gate: Gate,
     arrival: Result<Arrival, Response<ReplyBody>>,
-    progress: Arc<Progress>,
-) -> Result<Response<Answered>, Infallible> {
-    let response = match arrival {
+) -> Result<Response<ReplyBody>, Infallible> {
+    match arrival {
         Ok(arrival) => {
             std::future::poll_fn(|context| gate.poll_ready(context)).await?;
-            gate.call(arrival).await?
+            gate.call(arrival).await
         }
-        Err(response) => response,
-    };
-    Ok(response.map(|body| Answered::new(body, progress)))
+        Err(response) => Ok(response),
+    }
 }

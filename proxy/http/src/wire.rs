@@ -21,7 +21,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 const IDLE_TIME: Duration = Duration::from_secs(60);
 /// How long a client may take none of what is sent to it. Between two writes, as nginx's `send_timeout`: the socket's own
 /// buffers even out who reads slowly but reads.
-const WRITE_TIME: Duration = Duration::from_secs(60);
+pub(crate) const WRITE_TIME: Duration = Duration::from_secs(60);
 /// Read at once.
 const READ_BYTES: usize = 16 * 1024;
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4).
