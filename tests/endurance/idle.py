@@ -63,10 +63,11 @@ async def rounds(guard, arguments, problems):
     # Everything has been used once before anything is measured.
     await ordinary(callers, arguments.rate, 3, rng)
     counts = {"alone": 0, "idle": arguments.connections, "slow": arguments.slow}
+    kinds = [kind for kind in counts if kind == "alone" or counts[kind]]
     found, costs, errors, closed = {kind: [] for kind in counts}, [], 0, 0
     for number in range(arguments.rounds):
         # Each time in another order, so that what else the machine does meets all of them.
-        for kind in sorted(counts, key=lambda _: rng.random()):
+        for kind in sorted(kinds, key=lambda _: rng.random()):
             before, count = guard.taken(), counts[kind]
             crowd = await asyncio.to_thread(Crowd, guard.address, kind, count) if count else None
             await settled(guard)
@@ -77,11 +78,11 @@ async def rounds(guard, arguments, problems):
             if crowd and (crowd.here < count or taken[1] < count):
                 problems.append(f"{crowd.here} of {count} {kind} callers came in, {taken[1]} descriptors are open")
             closed += crowd.leave() if crowd else 0
-            found[kind].append((median(times), quantile(times, 0.99)))
+            found[kind].append((median(times), quantile(times, 0.99), times))
             errors += failed
             print(f"round {number + 1}, {kind}: {len(times)} answers, {failed} errors, median {median(times) * 1000:.1f} ms, p99 "
                   f"{quantile(times, 0.99) * 1000:.1f} ms; {taken[0]} KiB, {taken[1]} descriptors", flush=True)
-    for kind in ("idle", "slow"):
+    for kind in (kind for kind in ("idle", "slow") if counts[kind]):
         compare(f"{counts[kind]} {kind}", found["alone"], found[kind])
     # In later rounds there is memory that earlier ones have left: the first says what a connection takes.
     print(f"memory of an idle connection: {costs[0]:.1f} KiB; connections that the guard has closed: {closed}; errors: {errors}",
@@ -94,6 +95,9 @@ async def rounds(guard, arguments, problems):
 
 def compare(word, alone, beside):
     """The medians over all rounds, and how far the ratios of rounds lie apart."""
+    pooled = [quantile(sorted(time for found in rounds for time in found[2]), 0.99) for rounds in (alone, beside)]
+    print(f"p99 of all questions beside {word} callers: {pooled[1] * 1000:.1f} ms, alone {pooled[0] * 1000:.1f} ms, "
+          f"{pooled[1] / pooled[0] - 1:+.0%}", flush=True)
     for at, name in ((0, "median"), (1, "p99")):
         first, second = median([pair[at] for pair in alone]), median([pair[at] for pair in beside])
         logs = [math.log(b[at] / a[at]) for a, b in zip(alone, beside, strict=True)]

@@ -159,12 +159,12 @@ impl<I> Wire<I> {
         }
     }
 
-    /// What a write came to; one that has waited too long has failed.
-    fn taken(
+    /// What a write, a flush or a shutdown came to; one that has waited too long has failed.
+    fn taken<T>(
         &mut self,
-        written: Poll<io::Result<usize>>,
+        written: Poll<io::Result<T>>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -259,11 +259,12 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(context);
         self.progress.flushed(flushed.is_ready());
-        flushed
+        self.taken(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        let shut = Pin::new(&mut self.io).poll_shutdown(context);
+        self.taken(shut, context)
     }
 
     fn poll_write_vectored(

@@ -7,12 +7,17 @@
     reason = "a test that panics has found something"
 )]
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use proxy_http::Http;
 use proxy_stack::{Arrival, Gate, HttpFault, unrecognised};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
@@ -177,5 +182,50 @@ async fn who_takes_nothing_of_an_answer_is_not_waited_for() {
         answer.push_str(&rest(client).await);
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         assert_eq!(answer.ends_with('}'), whole, "after pauses of {pause} s: {answer}");
+    }
+}
+
+/// A stream that takes everything and sends nothing, as TLS may do.
+struct Stuck(DuplexStream);
+
+impl AsyncRead for Stuck {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stuck {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_leave_is_not_waited_for() {
+    for close in ["", "connection: close\r\n"] {
+        let (mut client, server) = duplex(64 * 1024);
+        let mut served = JoinSet::new();
+        let stop = CancellationToken::new();
+        served.spawn(async move { Http::default().serve(Stuck(server), gate(), None, stop).await });
+        let request = format!("GET / HTTP/1.1\r\nhost: x\r\n{close}\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(130), served.join_next()).await;
+        ended.expect("it ends").unwrap().unwrap();
     }
 }
