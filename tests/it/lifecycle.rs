@@ -16,7 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use crate::support::{Guard, POLICY, Reply, Script, Upstream, chat, post, raw, sse};
+use crate::support::wire::Http2;
+use crate::support::{Guard, POLICY, Reading, Reply, Script, Upstream, chat, post, raw, sse};
 
 fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -157,6 +158,37 @@ async fn who_does_not_end_in_time_is_cut_off_is_told_and_that_is_on_record() {
         );
         assert_eq!((closed[0].status, guard.verify().ending), (status, Ending::Sealed));
     }
+}
+
+/// They do not hear of it, and their exchanges are on record all the same.
+#[tokio::test]
+async fn who_reads_nothing_at_a_stop_is_on_record() {
+    let chunk = sse(&["some words again "]);
+    let chunk = chunk.split_inclusive("\n\n").nth(1).unwrap().repeat(100);
+    let head = Script::response("200 OK\r\ncontent-type: text/event-stream", "");
+    let upstream = Upstream::start(Script::Endless(head, chunk.into_bytes())).await;
+    let mut guard = Guard::with(&upstream.url(), POLICY, "limits: { drain_seconds: 1 }");
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(Reading::ask(guard.address, &chat("hi", true)).await);
+    }
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "guard"),
+        (":path", "/v1/chat/completions"),
+        ("content-type", "application/json"),
+    ];
+    let mut client = Http2::connect(guard.address).await;
+    for stream in 0..20 {
+        client.request(2 * stream + 1, &headers, chat("hi", true).to_string().as_bytes()).await;
+    }
+    reached(&upstream, 40).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    guard.signal("TERM");
+    assert_eq!(guard.wait().code(), Some(0));
+    assert_eq!((guard.closed().len(), guard.verify().ending), (40, Ending::Sealed));
+    drop((clients, client));
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "proxy-replay",
         ],
     ),
-    ("proxy-envoy", &["proxy-stack"]),
+    ("proxy-envoy", &["proxy-http", "proxy-stack"]),
     (
         "proxy-stack",
         &[

@@ -34,6 +34,9 @@ pub(crate) trait Speak: Clone + Send + 'static {
     ) -> impl Future<Output = ()> + Send
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Ends what is left of connections that were dropped.
+    fn end(self) -> impl Future<Output = ()> + Send;
 }
 
 /// HTTP, as callers speak it.
@@ -45,6 +48,10 @@ impl Speak for (Http, Gate) {
         let (http, gate) = self;
         http.serve(io, gate, Some(peer), stop).await;
     }
+
+    async fn end(self) {
+        self.0.end().await;
+    }
 }
 
 /// What an Envoy says of its callers.
@@ -54,6 +61,10 @@ impl Speak for ExternalProcessor {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.serve(io, stop).await;
+    }
+
+    async fn end(self) {
+        Self::end(&self).await;
     }
 }
 
@@ -119,13 +130,18 @@ impl Listener {
         }
         drop(self.socket);
         stopping.cancel();
-        let mut finished = pin!(async { while connections.join_next().await.is_some() {} });
+        let finished = async { while connections.join_next().await.is_some() {} };
+        let mut finished = Box::pin(finished);
         if tokio::time::timeout(drain, &mut finished).await.is_err() {
             tracing::warn!(seconds = drain.as_secs(), "answers still under way were cut off");
             cut_off.now();
             // Who does not read what ends its answer is left without.
-            let _heard = tokio::time::timeout(LAST_WORDS, finished).await;
+            let _heard = tokio::time::timeout(LAST_WORDS, &mut finished).await;
         }
+        drop(finished);
+        // What they leave behind is recorded before the log is closed.
+        connections.shutdown().await;
+        spoken.end().await;
     }
 }
 

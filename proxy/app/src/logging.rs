@@ -17,6 +17,8 @@ pub(crate) fn start(format: LogFormat, is_server: bool) {
         .with_env_filter(filter)
         .with_target(false)
         .with_writer(std::io::stderr)
+        // Otherwise whoever reads standard error no more makes every line of it a panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     // An error means that somebody has set up logging before: then theirs stays.
     let _already_set = match format {

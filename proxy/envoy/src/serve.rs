@@ -10,7 +10,8 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use proxy_http::Streams;
 use proxy_stack::Gate;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -34,7 +35,8 @@ const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Serves Envoys: each exchange that they tell of goes through the gate.
 #[derive(Clone, Debug)]
 pub struct ExternalProcessor {
-    builder: Arc<http2::Builder<TokioExecutor>>,
+    builder: Arc<http2::Builder<Streams>>,
+    streams: Streams,
     gate: Gate,
 }
 
@@ -42,12 +44,18 @@ impl ExternalProcessor {
     /// Sends exchanges through `gate`.
     #[must_use]
     pub fn new(gate: Gate) -> Self {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let streams = Streams::default();
+        let mut builder = http2::Builder::new(streams.clone());
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(EXCHANGES)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        Self { builder: Arc::new(builder), gate }
+        Self { builder: Arc::new(builder), streams, gate }
+    }
+
+    /// Ends what is left of connections that were dropped.
+    pub async fn end(&self) {
+        self.streams.end().await;
     }
 
     /// Serves what comes over `io` until Envoy leaves. Once `stop` is cancelled, what is under way is the last.

@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 use crate::progress::Progress;
 
+/// What a client has to take in the time that it has for a piece, whichever size it has.
+const PIECE_BYTES: u32 = 64 * 1024;
+
 type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
 
 /// A body that is over when it is dropped.
@@ -58,20 +61,24 @@ pub(crate) struct Answers(Mutex<Vec<Weak<Mutex<Held>>>>);
 impl Answers {
     /// An answer among them.
     pub(crate) fn hold(&self, body: ReplyBody) -> Awaited {
-        let held = Held { body: Some(body), offered: Some(Instant::now()) };
+        let held = Held { body: Some(body), offered: Some((Instant::now(), 0)) };
         let held = Arc::new(Mutex::new(held));
         lock(&self.0).push(Arc::downgrade(&held));
         Awaited(held)
     }
 
-    /// Ends those of which nothing was taken for so long. What they hold is free then, and the exchange is over; if the
-    /// client comes back to it, its stream is reset.
+    /// Ends those of which a piece was not taken for so long, and as long again for each 64 KiB of it. Their exchange is over
+    /// then, and what it held is free, but for the piece, which the library has; if the client comes back to it, its stream
+    /// is reset.
     pub(crate) fn give_up(&self, after: Duration) {
         let mut ended = Vec::new();
         lock(&self.0).retain(|held| {
             let Some(held) = held.upgrade() else { return false };
             let mut held = lock(&held);
-            if held.offered.is_some_and(|since| since.elapsed() >= after) {
+            let late = |&(since, bytes): &(Instant, u32)| {
+                since.elapsed() >= after.saturating_mul(1 + bytes / PIECE_BYTES)
+            };
+            if held.offered.as_ref().is_some_and(late) {
                 ended.extend(held.body.take());
             }
             held.body.is_some()
@@ -83,8 +90,8 @@ impl Answers {
 struct Held {
     /// None when it was given up.
     body: Option<ReplyBody>,
-    /// Since when there may be more of it than is asked for.
-    offered: Option<Instant>,
+    /// Since when there may be more of it than is asked for, and how many bytes are to be taken before.
+    offered: Option<(Instant, u32)>,
 }
 
 impl std::fmt::Debug for Held {
@@ -116,7 +123,14 @@ impl Body for Awaited {
         let mut held = lock(&self.0);
         let Some(body) = &mut held.body else { return Poll::Ready(Some(Err(NotTaken))) };
         let polled = Pin::new(body).poll_frame(context);
-        held.offered = polled.is_ready().then(Instant::now);
+        held.offered = match &polled {
+            Poll::Pending => None,
+            Poll::Ready(frame) => {
+                let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+                let bytes = frame.and_then(Frame::data_ref).map_or(0, Bytes::len);
+                Some((Instant::now(), u32::try_from(bytes).unwrap_or(u32::MAX)))
+            }
+        };
         polled.map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
     }
 

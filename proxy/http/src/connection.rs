@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use proxy_stack::{Arrival, Gate, ReplyBody, RequestBody, unrecognised};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::interval;
@@ -24,6 +24,7 @@ use crate::answer::{Answered, Answers};
 use crate::framing::HEAD_BYTES;
 use crate::idle::until_idle;
 use crate::progress::{Progress, Refused};
+use crate::streams::Streams;
 use crate::wire::{WRITE_TIME, Wire};
 
 /// The largest header list of an HTTP/2 request, in bytes as RFC 9113 counts them.
@@ -42,7 +43,8 @@ const H2_LOOK: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Http {
     http1: Arc<http1::Builder>,
-    http2: Arc<http2::Builder<TokioExecutor>>,
+    http2: Arc<http2::Builder<Streams>>,
+    streams: Streams,
 }
 
 impl Default for Http {
@@ -50,7 +52,8 @@ impl Default for Http {
         let mut http1 = http1::Builder::new();
         // The time of heads is kept before the library sees any of them.
         http1.header_read_timeout(None).max_buf_size(HEAD_BYTES + 1);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let streams = Streams::default();
+        let mut http2 = http2::Builder::new(streams.clone());
         http2
             .timer(TokioTimer::new())
             .max_header_list_size(H2_HEADER_BYTES)
@@ -58,11 +61,16 @@ impl Default for Http {
             .max_pending_accept_reset_streams(H2_RESETS)
             .max_local_error_reset_streams(H2_RESETS)
             .keep_alive_interval(H2_PING);
-        Self { http1: Arc::new(http1), http2: Arc::new(http2) }
+        Self { http1: Arc::new(http1), http2: Arc::new(http2), streams }
     }
 }
 
 impl Http {
+    /// Ends what is left of connections that were dropped.
+    pub async fn end(&self) {
+        self.streams.end().await;
+    }
+
     /// Passes the requests that come over `io` through `gate` and sends back what it answers, until the client
     /// leaves. Once `stop` is cancelled, what is under way is the last.
     ///
@@ -89,8 +97,7 @@ impl Http {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        // Whoever has come and not asked yet is waited for, also at a stop.
-        let mut asked = std::future::poll_fn(|context| wire.poll_cleared(context)).await?;
+        let mut asked = wire.asked(&stop).await?;
         if wire.is_http2() {
             return Box::pin(self.http2(wire, (gate, peer), stop)).await;
         }
@@ -113,11 +120,7 @@ impl Http {
                 break;
             }
             wire.rest();
-            asked = tokio::select! {
-                biased;
-                asked = std::future::poll_fn(|context| wire.poll_cleared(context)) => asked?,
-                () = stop.cancelled() => false,
-            };
+            asked = wire.asked(&stop).await?;
         }
         Ok(wire.shutdown().await?)
     }

@@ -47,27 +47,30 @@ where
     // How many requests there were, and when it is looked whether there were any since.
     let mut rest = None;
     std::future::poll_fn(|context| {
-        if !stopping && stopped.as_mut().poll(context).is_ready() {
-            stopping = true;
-            Pin::new(&mut connection).graceful_shutdown();
-        }
         loop {
-            if let Poll::Ready(ended) = connection.poll_without_shutdown(context) {
+            // Before anything is asked of it: a head that it has not seen would be lost.
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(ended);
             }
-            if rest.is_none() {
-                rest = progress.idle().map(|requests| (requests, Box::pin(sleep(REST_TIME))));
-            }
-            let Some((requests, time)) = &mut rest else { return Poll::Pending };
-            ready!(time.as_mut().poll(context));
-            let rests = progress.idle() == Some(*requests);
-            rest = None;
+            let stops = !stopping && stopped.as_mut().poll(context).is_ready();
+            stopping |= stops;
+            let rests = stops || {
+                if rest.is_none() {
+                    rest = progress.idle().map(|requests| (requests, Box::pin(sleep(REST_TIME))));
+                }
+                let Some((requests, time)) = &mut rest else { return Poll::Pending };
+                ready!(time.as_mut().poll(context));
+                let rests = progress.idle() == Some(*requests);
+                rest = None;
+                rests
+            };
             if rests {
-                // Whoever is idle is done at once.
+                let is_idle = progress.idle().is_some();
                 Pin::new(&mut connection).graceful_shutdown();
-                let ended = connection.poll_without_shutdown(context);
-                idle = ended.is_ready();
-                if idle {
+                // Whoever is idle is done at once. All that was written has left, so that nothing of it is thrown away.
+                if is_idle && let ended @ Poll::Ready(_) = connection.poll_without_shutdown(context)
+                {
+                    idle = true;
                     return ended;
                 }
             }
@@ -75,5 +78,5 @@ where
     })
     .await?;
     let Parts { io, read_buf, service, .. } = connection.into_parts();
-    Ok(Asked { io, service, idle: idle && !stopping && read_buf.is_empty() })
+    Ok(Asked { io, service, idle: idle && read_buf.is_empty() })
 }

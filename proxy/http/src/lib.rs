@@ -11,10 +11,12 @@ mod framing;
 mod head;
 mod idle;
 mod progress;
+mod streams;
 mod wire;
 
 pub use connection::Http;
 pub use framing::Framing;
+pub use streams::Streams;
 
 /// Why a connection ended early.
 type Early = Box<dyn std::error::Error + Send + Sync>;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use proxy_stack::HttpFault;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::framing::Framing;
 use crate::head::recognise;
@@ -20,7 +21,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may be idle between two requests.
 const IDLE_TIME: Duration = Duration::from_secs(60);
 /// How long a client may take none of what is sent to it. Between two writes, as nginx's `send_timeout`: the socket's own
-/// buffers even out who reads slowly but reads.
+/// buffers even out who reads slowly but reads. The last of an answer over TLS, 64 KiB at most, has to leave within it.
 pub(crate) const WRITE_TIME: Duration = Duration::from_secs(60);
 /// Read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -203,8 +204,23 @@ impl<I: AsyncRead + Unpin> Wire<I> {
 }
 
 impl<I: AsyncRead + Unpin> Wire<I> {
+    /// Waits until there is something to hand on; `false` at the end of the input, and at a stop if nothing has come. A
+    /// head that has begun is waited for.
+    pub(crate) async fn asked(&mut self, stop: &CancellationToken) -> io::Result<bool> {
+        let (mut stopped, mut stopping) = (pin!(stop.cancelled()), false);
+        std::future::poll_fn(|context| {
+            let asked = self.poll_cleared(context);
+            if asked.is_ready() {
+                return asked;
+            }
+            stopping = stopping || stopped.as_mut().poll(context).is_ready();
+            if stopping && self.input.is_empty() { Poll::Ready(Ok(false)) } else { Poll::Pending }
+        })
+        .await
+    }
+
     /// Waits until there is something to hand on; `false` at the end of the input.
-    pub(crate) fn poll_cleared(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    fn poll_cleared(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             if self.cleared > 0 {
                 return Poll::Ready(Ok(true));
@@ -263,6 +279,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Who is leaving does not rest.
+        self.progress.flushed(false);
         let shut = Pin::new(&mut self.io).poll_shutdown(context);
         self.taken(shut, context)
     }

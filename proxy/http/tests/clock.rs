@@ -146,22 +146,55 @@ async fn a_connection_goes_on_after_a_rest() {
     }
 }
 
-/// Idle ones leave at once, and who is being answered after that.
+/// A connection of which `room` bytes may be under way each way, and what stops it.
+fn stoppable(room: usize) -> (DuplexStream, CancellationToken, JoinSet<()>) {
+    let (client, server) = duplex(room);
+    let (stop, mut served) = (CancellationToken::new(), JoinSet::new());
+    let stopped = stop.clone();
+    served.spawn(async move { Http::default().serve(server, gate(), None, stopped).await });
+    (client, stop, served)
+}
+
+/// At a stop whoever says nothing is left at once, and whoever has begun is answered, all of it.
 #[tokio::test(start_paused = true)]
-async fn at_a_stop_idle_connections_are_closed() {
-    for pause in [0, 5] {
-        let (mut client, server) = duplex(64 * 1024);
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let mut served = JoinSet::new();
-        served.spawn(async move { Http::default().serve(server, gate(), None, stopped).await });
-        ask(&mut client, &["GET / HTTP/1.1\r\nhost: x\r\n\r\n"]).await;
-        tokio::time::sleep(Duration::from_secs(pause)).await;
-        let began = tokio::time::Instant::now();
-        stop.cancel();
-        assert_eq!(rest(client).await, "");
-        served.join_next().await.unwrap().unwrap();
-        assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+async fn at_a_stop_nobody_is_kept_and_nobody_is_left_without_an_answer() {
+    const HEAD: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    const CLOSE: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    // What is sent before the stop, and after it; how much of an answer may be under way.
+    for (before, after, room) in [
+        ("", "", 1 << 16),
+        (HEAD, "", 1 << 16),
+        (CLOSE, "", 1 << 16),
+        ("GET / HT", "TP/1.1\r\nhost: x\r\n\r\n", 1 << 16),
+        (HEAD, "", 64),
+        (CLOSE, "", 64),
+    ] {
+        for pause in [0, 1, 5_000] {
+            let pause = Duration::from_millis(pause);
+            // At first, and after an answer.
+            for asked in [false, true] {
+                if asked && room == 64 {
+                    continue;
+                }
+                let (mut client, stop, mut served) = stoppable(room);
+                if asked {
+                    ask(&mut client, &[HEAD]).await;
+                    tokio::time::sleep(pause).await;
+                }
+                client.write_all(before.as_bytes()).await.unwrap();
+                tokio::time::sleep(pause).await;
+                let began = tokio::time::Instant::now();
+                stop.cancel();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                client.write_all(after.as_bytes()).await.ok();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let answer = rest(client).await;
+                served.join_next().await.unwrap().unwrap();
+                let case = format!("{before:?} {after:?} {room} {pause:?} {asked}: {answer}");
+                assert!(began.elapsed() < Duration::from_millis(1100), "{case}");
+                assert_eq!(answer.ends_with('}'), !before.is_empty(), "{case}");
+            }
+        }
     }
 }
 

@@ -34,7 +34,7 @@ securityContext:
 resources: {{- toYaml .Values.resources | nindent 2 }}
 {{- /* An application beside it starts when it judges. A gateway that serves and is not ready, because its policy has
        expired for example, is sent nothing: a restart would not help it. */}}
-startupProbe: { httpGet: { path: {{ eq .Values.mode "sidecar" | ternary "/readyz" "/livez" }}, port: admin }, periodSeconds: 2, failureThreshold: 90 }
+startupProbe: { httpGet: { path: {{ if eq .Values.mode "sidecar" }}/readyz{{ else }}/livez{{ end }}, port: admin }, periodSeconds: 2, failureThreshold: 90 }
 livenessProbe: { httpGet: { path: /livez, port: admin }, periodSeconds: 10 }
 readinessProbe: { httpGet: { path: /readyz, port: admin }, periodSeconds: 2, failureThreshold: 1 }
 volumeMounts:
