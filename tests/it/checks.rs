@@ -195,6 +195,13 @@ async fn each_input_has_its_own_result_in_order() {
     let scores = reply["results"][0]["category_scores"].as_object().unwrap();
     assert!(scores.values().all(|score| score.as_f64().unwrap() < 0.9), "{scores:?}");
 
+    let one = post_to(guard.address, "/v1/moderations", &json!({ "input": "fine" })).await.body;
+    for object in ["categories", "category_scores", "category_applied_input_types"] {
+        let (_, rest) = one.split_once(&format!("\"{object}\":")).unwrap();
+        let (object, _) = rest.split_once('}').unwrap();
+        assert_eq!(object.matches("\"hate\":").count(), 1, "a name of OpenAI's and ours: {object}");
+    }
+
     let parts = json!({ "input": [{ "type": "text", "text": "say PORTCULLIS-" },
         { "type": "text", "text": "TEST-S2 now" }] });
     let reply = post_to(guard.address, "/v1/moderations", &parts).await.json();

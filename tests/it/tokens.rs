@@ -171,6 +171,14 @@ async fn a_token_says_who_somebody_is_and_goes_no_further() {
     assert_ne!(key(2), key(0));
     assert_eq!(key(4), fingerprint);
 
+    // Whoever is refused for what they say is named too.
+    let bearer = format!("Bearer {by_rsa}");
+    for (credential, name) in [("Bearer sk-service", "service"), (&*bearer, "kids")] {
+        post(guard.address, &[("authorization", credential)], b"{}").await;
+        let refused = guard.closed().pop().unwrap();
+        assert_eq!((refused.outcome, refused.key_name.as_deref()), (Outcome::Refused, Some(name)));
+    }
+
     let received = String::from_utf8_lossy(&upstream.received()).to_lowercase();
     assert!(!received.contains("eyj"), "{received}");
     assert!(received.contains("authorization: bearer sk-service"));

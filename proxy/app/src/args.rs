@@ -27,7 +27,8 @@ use crate::shared::SharedArgs;
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Args {
-    /// How to write the log (standard error). What is logged: environment variable PORTCULLIS_LOG.
+    /// How to write the log (standard error). What is logged: environment variable PORTCULLIS_LOG, one of error, warn,
+    /// info (a server's default), debug, trace, off
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "PORTCULLIS_LOG_FORMAT")]
     pub(crate) log: LogFormat,
     #[command(subcommand)]

@@ -5,14 +5,18 @@ use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::LogFormat;
+
+/// What says how much is logged.
+const VARIABLE: &str = "PORTCULLIS_LOG";
 
 /// Starts logging. A server says what it does; other commands only say what goes wrong.
 pub(crate) fn start(format: LogFormat, is_server: bool) {
     let fallback = if is_server { "info" } else { "error" };
-    let filter =
-        EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
+    let said = std::env::var(VARIABLE).unwrap_or_default();
+    let filter = filter(&said).unwrap_or_else(|| EnvFilter::new(fallback));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -25,9 +29,26 @@ pub(crate) fn start(format: LogFormat, is_server: bool) {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+    if !said.trim().is_empty() && self::filter(&said).is_none() {
+        tracing::error!(
+            "{VARIABLE}={said:?} is not understood: error, warn, info, debug, trace, off, or TARGET=LEVEL, separated by \
+             commas; it is {fallback} now"
+        );
+    }
     if is_server {
         std::panic::set_hook(Box::new(panicked));
     }
+}
+
+/// What is to be logged. A word that is no level would be taken for a target of which everything is logged, and of all
+/// others nothing.
+fn filter(said: &str) -> Option<EnvFilter> {
+    let is_level = |part: &str| {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        // Nothing would be taken for `error`.
+        !level.trim().is_empty() && level.trim().parse::<LevelFilter>().is_ok()
+    };
+    said.split(',').all(is_level).then(|| EnvFilter::try_new(said).ok()).flatten()
 }
 
 /// Tells where a panic was, and not in which words: they may quote a caller's text, as those of a `str` that is cut in
@@ -60,6 +81,22 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_no_level_does_not_silence_the_log() {
+        for (said, understood) in [
+            ("info", true),
+            ("WARN", true),
+            ("off", true),
+            ("info,hyper=debug", true),
+            ("", false),
+            ("warning", false),
+            ("nonsense=,,", false),
+            ("info,hyper", false),
+        ] {
+            assert_eq!(super::filter(said).is_some(), understood, "{said}");
         }
     }
 

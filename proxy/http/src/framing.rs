@@ -104,7 +104,9 @@ impl Framing {
 
     fn chunk_line(&mut self, bytes: &[u8]) -> Result<usize, HttpFault> {
         let unclear = HttpFault::Malformed("a chunk of the body does not begin with its length");
-        let Some(end) = memchr(b'\n', bytes) else {
+        // Not farther, or it would depend on how much has come what is too long.
+        let line = bytes.get(..CHUNK_LINE_BYTES).unwrap_or(bytes);
+        let Some(end) = memchr(b'\n', line) else {
             return if bytes.len() < CHUNK_LINE_BYTES { Ok(0) } else { Err(unclear) };
         };
         let digits = bytes.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(unclear)?;

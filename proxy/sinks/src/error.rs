@@ -164,7 +164,7 @@ pub enum BucketMisuse {
     /// Records would cross the network as they are.
     #[error(
         "records would cross the network to `{host}` as they are, and they may hold texts: write https://, or say \
-         `unencrypted: true`"
+         `unencrypted: true` (a command: --unencrypted)"
     )]
     Unencrypted {
         /// The server.

@@ -51,6 +51,10 @@ where
     }
 
     fn call(&mut self, mut exchange: Exchange) -> Self::Future {
+        let name = self.keys.name(&exchange.caller, exchange.shown.as_ref());
+        if let Some(name) = name.map(|name| name.to_owned().into()) {
+            exchange.entry.note(|closed| closed.key_name = Some(name));
+        }
         let denial = match &exchange.shown {
             Some(Ok(identity)) => {
                 if !identity.forward {

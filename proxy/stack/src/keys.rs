@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::arrival;
+use crate::arrival::{self, Caller, Shown};
 
 /// Names for keys, by fingerprint: a policy speaks of `kids-tablet`, and no file holds a key.
 #[derive(Clone, Debug, Default)]
@@ -30,9 +30,16 @@ impl KeyNames {
         !self.only || fingerprint.is_some_and(|known| self.names.contains_key(known))
     }
 
-    /// What the key with this fingerprint is called, if the operator has said.
-    pub(crate) fn name(&self, fingerprint: &str) -> Option<&str> {
-        self.names.get(fingerprint).map(String::as_str)
+    /// What the operator calls who asks: by the token that they have shown, or else by their key.
+    pub(crate) fn name<'a>(
+        &'a self,
+        caller: &'a Caller,
+        shown: Option<&'a Shown>,
+    ) -> Option<&'a str> {
+        match shown {
+            Some(identity) => identity.as_ref().ok().and_then(|identity| identity.name.as_deref()),
+            None => caller.key().and_then(|key| self.names.get(key)).map(String::as_str),
+        }
     }
 }
 

@@ -128,21 +128,13 @@ impl ReadLayer {
         policy.for_request(&facts, Some(today))
     }
 
-    /// Who asks: by the name of the token's holder, or else of the key.
     fn who<'a>(&'a self, caller: &'a Caller, shown: Option<&'a Shown>) -> Who<'a> {
-        let key = caller.key();
-        let name = match shown {
-            Some(identity) => identity.as_ref().ok().and_then(|identity| identity.name.as_deref()),
-            None => key.and_then(|key| self.keys.name(key)),
-        };
-        Who { key, name }
+        Who { key: caller.key(), name: self.keys.name(caller, shown) }
     }
 
-    fn note_policy(&self, entry: &Entry, who: Who<'_>, policy: &Policy) {
-        let name = who.name.map(|name| name.to_owned().into());
+    fn note_policy(&self, entry: &Entry, policy: &Policy) {
         let other = (policy.profile() != Policy::BASE).then(|| policy.profile().to_owned().into());
         entry.note(|closed| {
-            closed.key_name = name;
             closed.profile = other;
             closed.mode = mode(policy.mode());
         });
@@ -210,7 +202,7 @@ where
                     entry.note(|closed| closed.stream = request.is_stream());
                     let model = Some(request.model());
                     let policy = layer.policy(&in_force.policy, who, &head, model);
-                    layer.note_policy(&entry, who, &policy);
+                    layer.note_policy(&entry, &policy);
                     let language = language(&head.headers);
                     inner.oneshot(Asked { request, passed, policy, language, entry }).await
                 }
@@ -221,7 +213,7 @@ where
                     let inquiry = contract.read(&body).map_err(Denial::Malformed)?;
                     note(&entry, inquiry.passages(), inquiry.model());
                     let policy = layer.policy(&in_force.policy, who, &head, inquiry.model());
-                    layer.note_policy(&entry, who, &policy);
+                    layer.note_policy(&entry, &policy);
                     let language = language(&head.headers);
                     inner.oneshot(Inquired { inquiry, policy, language, entry }).await
                 }

@@ -120,7 +120,10 @@ pub(crate) fn recorded(path: &str) -> String {
 /// Every route to the model server, in words.
 pub(crate) fn served() -> String {
     let guarded = Dialect::ALL.iter().map(|dialect| format!("POST /v1{}, ", dialect.path()));
-    guarded.collect::<String>() + &format!("GET {MODELS}, GET {MODELS}/{{id}}")
+    let mut checked: Vec<&str> = Contract::ALL.iter().map(|contract| contract.path()).collect();
+    checked.dedup();
+    let checked = checked.into_iter().map(|path| format!("POST {path}, "));
+    guarded.chain(checked).collect::<String>() + &format!("GET {MODELS}, GET {MODELS}/{{id}}")
 }
 
 /// Whether this is an identifier as a path may carry it: letters, digits and `-._:@`, its parts separated by `/` or

@@ -1,7 +1,8 @@
 //! Any bytes from a client: what reaches the gate is what was vouched for, request by request, and every answer is
-//! one.
+//! one; the same, whether the connection rests between them or not.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http_body_util::BodyExt;
 use proxy_http::{Framing, Http};
@@ -10,6 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
+
+/// Long enough for a connection to rest, and so many times that no head takes too long.
+const PAUSE: Duration = Duration::from_millis(150);
+const PAUSES: usize = 32;
 
 /// Requests that came whole, the bytes of their bodies, and how many were refused.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,8 +36,8 @@ pub fn check(bytes: &[u8]) {
     let (cleared, fault) = vouched(bytes, size);
     assert_eq!(vouched(bytes, 1), (cleared, fault), "however it is cut");
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let seen = runtime.block_on(serve(bytes, size));
+    let seen = run(bytes, size, Duration::ZERO);
+    assert_eq!(run(bytes, size, PAUSE), seen, "after a rest");
     assert!(seen.refused <= usize::from(fault.is_some()), "{seen:?} {fault:?}");
     assert!(seen.bytes <= cleared, "{seen:?} of {cleared}");
 }
@@ -52,18 +57,28 @@ fn vouched(bytes: &[u8], size: usize) -> (usize, Option<HttpFault>) {
     (from, None)
 }
 
-async fn serve(bytes: &[u8], size: usize) -> Seen {
+fn run(bytes: &[u8], size: usize, pause: Duration) -> Seen {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap().block_on(serve(bytes, size, pause))
+}
+
+async fn serve(bytes: &[u8], size: usize, pause: Duration) -> Seen {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let gate = gate(&seen);
     let (mut client, server) = duplex(1 << 20);
     let served =
         async move { Http::default().serve(server, gate, None, CancellationToken::new()).await };
     let asked = async move {
-        for piece in bytes.chunks(size) {
+        for (number, piece) in bytes.chunks(size).enumerate() {
             if client.write_all(piece).await.is_err() {
                 break;
             }
+            if number < PAUSES {
+                tokio::time::sleep(pause).await;
+            }
         }
+        // Who leaves is not answered.
+        tokio::time::sleep(PAUSE).await;
         let _gone = client.shutdown().await;
         let mut answers = Vec::new();
         let _broken = client.read_to_end(&mut answers).await;
@@ -79,7 +94,7 @@ async fn serve(bytes: &[u8], size: usize) -> Seen {
     seen
 }
 
-/// A gate that reads every body and answers with an error.
+/// A gate that reads every body and answers with an error, after which others may ask.
 fn gate(seen: &Arc<Mutex<Seen>>) -> Gate {
     let seen = Arc::clone(seen);
     BoxCloneSyncService::new(service_fn(move |arrival: Arrival| {
@@ -95,7 +110,9 @@ fn gate(seen: &Arc<Mutex<Seen>>) -> Gate {
                 }
                 (None, Err(_)) => seen.broken += 1,
             }
-            Ok(unrecognised(HttpFault::Malformed("a test")))
+            let mut answer = unrecognised(HttpFault::Malformed("a test"));
+            answer.headers_mut().remove("connection");
+            Ok(answer)
         }
     }))
 }

@@ -1,6 +1,5 @@
 //! `portcullis canary`
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,6 +34,9 @@ pub(crate) struct CanaryArgs {
     /// Known attacks to send beside the test triggers: those labelled texts that are not clean
     #[arg(long, value_name = "FILE")]
     attacks: Option<PathBuf>,
+    /// Send no test triggers, for a policy that says `test_triggers: false`
+    #[arg(long, requires = "attacks")]
+    no_triggers: bool,
     /// How often: 60s, 5m, 1h
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = period)]
     every: Duration,
@@ -63,6 +65,8 @@ fn period(text: &str) -> Result<Duration, String> {
 struct Round {
     sent: usize,
     blocked: usize,
+    /// Which of the test triggers were not.
+    let_through: Vec<&'static str>,
     /// Why there was no verdict, of one of those without.
     failure: Option<String>,
     failed: usize,
@@ -104,7 +108,8 @@ pub(crate) fn run(args: &CanaryArgs) -> Result<ExitCode, Failure> {
 
 fn attacks(args: &CanaryArgs) -> Result<Vec<Example>, Failure> {
     let trigger = |(category, role): (Category, Role)| Example::new(category.trigger(), role);
-    let mut attacks: Vec<Example> = TRIGGERS.into_iter().map(trigger).collect();
+    let triggers = if args.no_triggers { &[][..] } else { &TRIGGERS };
+    let mut attacks: Vec<Example> = triggers.iter().copied().map(trigger).collect();
     if let Some(path) = &args.attacks {
         let mut own = examples(path, Format::Auto)?;
         own.retain(|example| !example.positive().is_empty() && example.role != Role::Assistant);
@@ -120,9 +125,21 @@ fn attacks(args: &CanaryArgs) -> Result<Vec<Example>, Failure> {
 }
 
 async fn round(remote: &Remote, attacks: &[Example]) -> Round {
-    let mut round = Round { sent: attacks.len(), blocked: 0, failure: None, failed: 0 };
+    let mut round = Round {
+        sent: attacks.len(),
+        blocked: 0,
+        let_through: Vec::new(),
+        failure: None,
+        failed: 0,
+    };
     for attack in attacks {
         let outcome = remote.ask(attack).await;
+        if !outcome.blocked && outcome.failure.is_none() {
+            let triggers = TRIGGERS.iter().map(|(category, _)| category.trigger());
+            round
+                .let_through
+                .extend(triggers.filter(|trigger| Some(*trigger) == attack.text.as_deref()));
+        }
         round.blocked += usize::from(outcome.blocked);
         round.failed += usize::from(outcome.failure.is_some());
         round.failure = round.failure.or(outcome.failure);
@@ -143,7 +160,15 @@ fn report(args: &CanaryArgs, round: &Round, alarm: bool) -> Result<(), Failure> 
     if let Some(why) = &round.failure {
         line += &format!("; {} without a verdict: {why}", round.failed);
     }
-    writeln!(std::io::stdout(), "{} {line}", jiff::Timestamp::now()).ok();
+    if !round.let_through.is_empty() {
+        let hint = if round.let_through.len() == TRIGGERS.len() {
+            "; if the policy says `test_triggers: false`, give --no-triggers and --attacks"
+        } else {
+            ""
+        };
+        line += &format!("; let through: {}{hint}", round.let_through.join(", "));
+    }
+    say!("{} {line}", jiff::Timestamp::now());
     let Some(path) = &args.metrics else { return Ok(()) };
     let text = metrics(round, alarm);
     // Written beside and renamed, so that nobody reads half of it.

@@ -40,9 +40,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         if args.json {
             problems.extend(as_json(&said));
         } else {
-            println!("{said}");
+            say!("{said}");
             if let Some(label) = label {
-                println!("{label} can be used");
+                say!("{label} can be used");
             }
         }
     }

@@ -69,7 +69,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .chain(&judges)
         .all(|finding| finding.said.is_ok())
     {
-        println!("Everything is as it should be.");
+        say!("Everything is as it should be.");
         return Ok(ExitCode::SUCCESS);
     }
     Err(Failure::SaidNo)
@@ -77,8 +77,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 
 fn say(finding: &Finding) {
     match &finding.said {
-        Ok(well) => println!("ok    {:<12} {well}", finding.what),
-        Err(wrong) => println!("FAIL  {:<12} {wrong}", finding.what),
+        Ok(well) => say!("ok    {:<12} {well}", finding.what),
+        Err(wrong) => say!("FAIL  {:<12} {wrong}", finding.what),
     }
 }
 

@@ -98,9 +98,15 @@ fn recorded(args: &ExplainArgs, policy: &Policy, id: Uuid) -> Result<String, Fai
             return;
         }
         let policy = applied(policy, decided);
+        let then = decided.policy.as_deref().unwrap_or_default();
         text.push_str(&format!("decision  {id}, {}\n", decided.time));
         text.push_str(&format!("decided   {}\n", decided.policy.as_deref().unwrap_or("(unknown)")));
         text.push_str(&asked(&policy, key(decided)));
+        if !then.is_empty() && then != policy.label() {
+            text.push_str(
+                "note      that is not the policy that decided then: give it with --policy\n",
+            );
+        }
         let sides = [
             ("request", &decided.input, Direction::Input),
             ("answer", &decided.output, Direction::Output),

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
     let guard = registry::load_llama(&Llama { folder, options: options.clone() })?;
     let loaded = started.elapsed();
     say_what_it_is(args, &guard, options.device);
-    println!(
+    say!(
         "  self-test one pass, a reused beginning and token by token agree; {:.1} s with loading",
         loaded.as_secs_f32()
     );
@@ -32,13 +32,13 @@ pub(crate) fn run(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
     report.probes.iter().for_each(say);
     for latency in &report.latencies {
         let median = latency.median.as_secs_f64() * 1000.0;
-        println!("  latency  {:>4} words   {median:>9.1} ms", latency.words);
+        say!("  latency  {:>4} words   {median:>9.1} ms", latency.words);
     }
     if report.probes.iter().all(|probe| probe.verdict.is_unsafe == probe.is_unsafe) {
-        println!("The model can be used. The policy's `timeout` must leave it the time above.");
+        say!("The model can be used. The policy's `timeout` must leave it the time above.");
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    say!(
         "The model answers, but not as Llama Guard does: its weights are not the published ones, or do not belong to \
          this tokenizer."
     );
@@ -55,15 +55,15 @@ fn say_what_it_is(
         Variant::Eight => "Llama Guard 3 8B",
         Variant::One => "Llama Guard 3 1B",
     };
-    println!("{}: prompt of {name}, {}", args.dir.display(), guard.id());
-    println!("  device   {device}, {precision}, prompts of up to {capacity} tokens");
-    println!(
+    say!("{}: prompt of {name}, {}", args.dir.display(), guard.id());
+    say!("  device   {device}, {precision}, prompts of up to {capacity} tokens");
+    say!(
         "  memory   weights {:.0} MiB, keys and values {:.0} MiB",
         *weight_bytes as f64 / MIB,
         *store_bytes as f64 / MIB
     );
     for (path, digest) in files {
-        println!("  file     {}  {}", digest.to_hex(), path.display());
+        say!("  file     {}  {}", digest.to_hex(), path.display());
     }
 }
 
@@ -72,7 +72,7 @@ fn say(probe: &Probe) {
     let mark = if verdict.is_unsafe == *is_unsafe { "ok  " } else { "FAIL" };
     let listed: Vec<String> = verdict.listed.iter().map(|number| format!("S{number}")).collect();
     let listed = if listed.is_empty() { "safe".to_owned() } else { listed.join(",") };
-    println!(
+    say!(
         "  {mark}     unsafe {:.4} ({:.4} of all words), {listed}: {}: {text}",
         verdict.binary,
         verdict.full,

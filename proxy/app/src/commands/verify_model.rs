@@ -12,6 +12,12 @@ use crate::registry;
 
 /// Loads a model's folder, has it judge fixed texts and says everything worth knowing about it.
 pub(crate) fn run(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
+    if !args.dir.is_dir() {
+        return Err(Failure::Environment(format!(
+            "{}: there is no such folder",
+            args.dir.display()
+        )));
+    }
     match classifiers_llama_guard::is_llama(&args.dir) {
         true => verify_llama::run(args),
         false => prompt_guard(args),
@@ -30,9 +36,9 @@ fn prompt_guard(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
         Family::Three => "Prompt Guard 1",
         Family::Two => "Prompt Guard 2",
     };
-    println!("{}: {generation}, {}", args.dir.display(), guard.id());
-    println!("  labels   {}", numbered(guard.labels()));
-    println!(
+    say!("{}: {generation}, {}", args.dir.display(), guard.id());
+    say!("  labels   {}", numbered(guard.labels()));
+    say!(
         "  device   {}, {} threads, loaded in {:.1} s",
         model.options.device,
         model.options.threads,
@@ -40,10 +46,10 @@ fn prompt_guard(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
     );
     print(&report);
     if report.probes.iter().all(is_as_expected) {
-        println!("The model can be used.");
+        say!("The model can be used.");
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    say!(
         "The model answers, but not as Prompt Guard does: either its weights are not the published ones, or labels, \
          tokenizer and weights do not belong together."
     );
@@ -52,20 +58,22 @@ fn prompt_guard(args: &VerifyModelArgs) -> Result<ExitCode, Failure> {
 
 fn print(report: &Report) {
     for (path, digest) in &report.files {
-        println!("  file     {digest}  {}", path.display());
+        say!("  file     {digest}  {}", path.display());
     }
     for probe in &report.probes {
         let mark = if is_as_expected(probe) { "ok  " } else { "FAIL" };
         let ids = probe.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-        println!(
+        say!(
             "  {mark}     jailbreak {:.4}, indirect {:.4}: {}",
-            probe.scores.jailbreak, probe.scores.indirect, probe.text
+            probe.scores.jailbreak,
+            probe.scores.indirect,
+            probe.text
         );
-        println!("           ids {ids}");
+        say!("           ids {ids}");
     }
     for latency in &report.latencies {
         let median = latency.median.as_secs_f64() * 1000.0;
-        println!("  latency  {:>4} tokens  {median:>8.1} ms", latency.tokens);
+        say!("  latency  {:>4} tokens  {median:>8.1} ms", latency.tokens);
     }
 }
 

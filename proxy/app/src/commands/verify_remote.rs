@@ -33,12 +33,10 @@ pub(crate) fn run(args: &VerifyRemoteArgs) -> Result<ExitCode, Failure> {
     // Every one is said, also after the first that fails.
     let fine: Vec<bool> = tried.iter().map(say).collect();
     if fine.iter().all(|fine| *fine) {
-        println!(
-            "All of them can be used. The policy's `timeout` must leave them the times above."
-        );
+        say!("All of them can be used. The policy's `timeout` must leave them the times above.");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("What is marked FAIL must be mended: without a verdict, `on_failure` decides.");
+    say!("What is marked FAIL must be mended: without a verdict, `on_failure` decides.");
     Err(Failure::SaidNo)
 }
 
@@ -68,21 +66,21 @@ async fn try_all(args: &VerifyRemoteArgs) -> Result<Vec<Tried>, Failure> {
 
 /// Says what was found out, and whether all of it is as it should be.
 fn say(tried: &Tried) -> bool {
-    println!("{}", tried.what);
+    say!("{}", tried.what);
     for (url, fault) in &tried.servers {
         match fault {
-            None => println!("  ok      {url}"),
-            Some(fault) => println!("  FAIL    {url}: {fault}"),
+            None => say!("  ok      {url}"),
+            Some(fault) => say!("  FAIL    {url}: {fault}"),
         }
     }
     for probe in &tried.probes {
         let milliseconds = probe.elapsed.as_secs_f64() * 1000.0;
         match &probe.found {
-            Err(error) => println!("  FAIL    no verdict: {}", chain(error)),
+            Err(error) => say!("  FAIL    no verdict: {}", chain(error)),
             Ok(score) if (*score >= FOUND) == probe.is_unsafe => {
-                println!("  ok      {score:.4} in {milliseconds:.0} ms: {}", probe.text);
+                say!("  ok      {score:.4} in {milliseconds:.0} ms: {}", probe.text);
             }
-            Ok(score) => println!(
+            Ok(score) => say!(
                 "  FAIL    {score:.4} in {milliseconds:.0} ms, and a model in order says otherwise: {}",
                 probe.text
             ),

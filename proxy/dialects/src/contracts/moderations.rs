@@ -71,7 +71,9 @@ fn result(judged: &Judged) -> Json {
     let kinds: Vec<Json> = kinds.map(|category| super::code(category).into()).collect();
     // Not every reason has a category: a policy may refuse a language.
     let flagged = judged.said != Said::Passed || !kinds.is_empty();
-    let openai: Vec<_> = OPENAI.iter().map(|(name, ours)| openai(&scored, name, ours)).collect();
+    // `hate` is a name of both, and says the same.
+    let theirs = OPENAI.iter().filter(|(name, _)| !scored.iter().any(|own| own.category == *name));
+    let openai: Vec<_> = theirs.map(|(name, ours)| openai(&scored, name, ours)).collect();
     scored.extend(openai);
     let metadata: Vec<_> =
         flagged.then_some(("violation_type", Json::Array(kinds))).into_iter().collect();

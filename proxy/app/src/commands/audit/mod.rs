@@ -52,9 +52,9 @@ fn tail(args: &TailArgs) -> Result<ExitCode, Failure> {
         for entry in &mut follower {
             let entry = entry.map_err(|error| unreadable(dir, &error))?;
             if *json {
-                println!("{}", visible_json(&without_texts(entry).to_json()));
+                say!("{}", visible_json(&without_texts(entry).to_json()));
             } else if let Some(line) = as_line(&entry) {
-                println!("{line}");
+                say!("{line}");
             }
         }
         if !*follow {

@@ -50,7 +50,7 @@ pub(crate) fn run(args: &PolicyArgs) -> Result<ExitCode, Failure> {
         for (name, source) in library::ALL {
             let policy = Policy::parse(source, name).ok().map(|(policy, _)| policy);
             let about = policy.as_ref().and_then(Policy::about).unwrap_or_default();
-            println!("{name:<18} {about}");
+            say!("{name:<18} {about}");
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -74,9 +74,9 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<ExitCode, Failure> {
     let file = |end: &str| PathBuf::from(format!("{}.{end}", args.name.display()));
     create(&file("key"), SECRET, &secret.to_pem())?;
     create(&file("pub"), PUBLIC, &format!("{}\n", secret.public()))?;
-    println!("{}: keep it secret; it signs policies", file("key").display());
-    println!("{}: tell the guards (`policy: {{ keys: [...] }}`)", file("pub").display());
-    println!("{}", secret.public());
+    say!("{}: keep it secret; it signs policies", file("key").display());
+    say!("{}: tell the guards (`policy: {{ keys: [...] }}`)", file("pub").display());
+    say!("{}", secret.public());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -137,11 +137,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         eprintln!("it is signed well, and yet no guard would take it: {failure}");
         Failure::SaidNo
     })?;
-    println!("signed by  {key}");
-    println!("audience   {}", statement.audience.as_deref().unwrap_or("-"));
-    println!("serial     {}", statement.serial);
-    println!("expires    {}", statement.expires.map_or("-".to_owned(), |end| end.to_string()));
-    println!("policy     {}", policy.label());
+    say!("signed by  {key}");
+    say!("audience   {}", statement.audience.as_deref().unwrap_or("-"));
+    say!("serial     {}", statement.serial);
+    say!("expires    {}", statement.expires.map_or("-".to_owned(), |end| end.to_string()));
+    say!("policy     {}", policy.label());
     Ok(ExitCode::SUCCESS)
 }
 
