@@ -4,14 +4,14 @@
 //! connections are idle most of the time, so it gets them for as long as they are used, and a moment longer.
 
 use std::pin::{Pin, pin};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{Connection, Parts};
 use hyper::service::HttpService;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::Early;
@@ -44,39 +44,55 @@ where
     B::Error: Into<Early>,
 {
     let (mut stopped, mut stopping, mut idle) = (pin!(stop.cancelled()), false, false);
-    // How many requests there were, and when it is looked whether there were any since.
-    let mut rest = None;
+    let mut quiet = Quiet { progress, since: None };
     std::future::poll_fn(|context| {
         loop {
             // Before anything is asked of it: a head that it has not seen would be lost.
             if let Poll::Ready(ended) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(ended);
             }
-            let stops = !stopping && stopped.as_mut().poll(context).is_ready();
-            stopping |= stops;
-            let rests = stops || {
-                if rest.is_none() {
-                    rest = progress.idle().map(|requests| (requests, Box::pin(sleep(REST_TIME))));
-                }
-                let Some((requests, time)) = &mut rest else { return Poll::Pending };
-                ready!(time.as_mut().poll(context));
-                let rests = progress.idle() == Some(*requests);
-                rest = None;
-                rests
-            };
-            if rests {
-                let is_idle = progress.idle().is_some();
-                Pin::new(&mut connection).graceful_shutdown();
-                // Whoever is idle is done at once. All that was written has left, so that nothing of it is thrown away.
-                if is_idle && let ended @ Poll::Ready(_) = connection.poll_without_shutdown(context)
-                {
-                    idle = true;
-                    return ended;
-                }
+            if !stopping && stopped.as_mut().poll(context).is_ready() {
+                stopping = true;
+            } else {
+                ready!(quiet.poll(context));
+            }
+            Pin::new(&mut connection).graceful_shutdown();
+            // Whoever is idle is done at once. All that was written has left, so that nothing of it is thrown away.
+            if progress.idle().is_some()
+                && let ended @ Poll::Ready(_) = connection.poll_without_shutdown(context)
+            {
+                idle = true;
+                return ended;
             }
         }
     })
     .await?;
     let Parts { io, read_buf, service, .. } = connection.into_parts();
     Ok(Asked { io, service, idle: idle && read_buf.is_empty() })
+}
+
+/// Waits until nobody has asked for [`REST_TIME`].
+struct Quiet<'a> {
+    progress: &'a Progress,
+    /// How many requests there were, and when it is looked whether there were any since.
+    since: Option<(u64, Pin<Box<Sleep>>)>,
+}
+
+impl Quiet<'_> {
+    /// To be polled after the connection, which alone wakes while somebody asks.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.since.is_none() {
+                let requests = self.progress.idle();
+                self.since = requests.map(|requests| (requests, Box::pin(sleep(REST_TIME))));
+            }
+            let Some((requests, time)) = &mut self.since else { return Poll::Pending };
+            ready!(time.as_mut().poll(context));
+            let is_quiet = self.progress.idle() == Some(*requests);
+            self.since = None;
+            if is_quiet {
+                return Poll::Ready(());
+            }
+        }
+    }
 }
