@@ -9,7 +9,7 @@ use proxy_audit::{Follower, Journal, ReadError};
 
 use crate::counts::Counts;
 use crate::error::SinkError;
-use crate::position::{self, Position};
+use crate::position::{Position, PositionFile};
 
 /// How often the position is written while records are taken: what a killed process sends again.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ pub(crate) struct Outgoing {
 /// The log as one sink reads it.
 pub(crate) struct Feed {
     dir: PathBuf,
-    file: PathBuf,
+    file: PositionFile,
     journal: Arc<Journal>,
     counts: Arc<Counts>,
     follower: Option<Follower>,
@@ -44,16 +44,7 @@ impl Feed {
         journal: Arc<Journal>,
         counts: Arc<Counts>,
     ) -> Result<Self, SinkError> {
-        let file = position::file(dir, counts.sink);
-        let unusable = |source| SinkError::Position { path: file.clone(), source };
-        let taken = match Position::read(&file).map_err(unusable)? {
-            Some(position) => position,
-            None => {
-                // From now on records are kept for it.
-                Position::START.write(&file).map_err(unusable)?;
-                Position::START
-            }
-        };
+        let (file, taken) = PositionFile::open(dir, counts.sink, |_| true)?;
         let (dir, kept_at) = (dir.to_owned(), Instant::now());
         counts.reached(taken.seq);
         let (follower, read, durable) = (None, 0, 0);
@@ -89,7 +80,7 @@ impl Feed {
                 }
                 _ => {
                     tracing::warn!(
-                        file = %self.file.display(),
+                        file = %self.file.path().display(),
                         "what was sent last is not in this log: all of it is sent again"
                     );
                     self.taken = Position::START;
@@ -155,8 +146,7 @@ impl Feed {
     /// Remembers up to where.
     pub(crate) fn keep(&mut self) -> Result<(), SinkError> {
         if self.taken != self.kept {
-            let written = self.taken.write(&self.file);
-            written.map_err(|source| SinkError::Position { path: self.file.clone(), source })?;
+            self.file.write(&self.taken)?;
             self.kept = self.taken;
         }
         self.kept_at = Instant::now();

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use proxy_audit::{Digest, Place};
 
+use crate::error::SinkError;
+
 const PREFIX: &str = "sink-";
 const SUFFIX: &str = ".position";
 
@@ -24,7 +26,7 @@ impl Position {
     pub(crate) const START: Self = Self { place: Place::START, seq: 0, hash: Digest::GENESIS };
 
     /// As `file` says; nothing if there is no such file, or something else in it.
-    pub(crate) fn read(file: &Path) -> io::Result<Option<Self>> {
+    fn read(file: &Path) -> io::Result<Option<Self>> {
         match std::fs::read_to_string(file) {
             Ok(text) => Ok(text.parse().ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -34,7 +36,7 @@ impl Position {
     }
 
     /// Replaces `file`, so that it always holds a whole position.
-    pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
+    fn write(&self, file: &Path) -> io::Result<()> {
         let dir = file.parent().unwrap_or(Path::new("."));
         let mut new = tempfile::NamedTempFile::new_in(dir)?;
         writeln!(new, "{self}")?;
@@ -69,8 +71,41 @@ impl FromStr for Position {
     }
 }
 
+/// The file in which a sink remembers its position.
+#[derive(Debug)]
+pub(crate) struct PositionFile(PathBuf);
+
+impl PositionFile {
+    /// That of the sink of this name, and what it says, as far as `holds`; from now on records are kept for it.
+    pub(crate) fn open(
+        dir: &Path,
+        name: &str,
+        holds: impl FnOnce(&Position) -> bool,
+    ) -> Result<(Self, Position), SinkError> {
+        let file = Self(file(dir, name));
+        let known = Position::read(&file.0).map_err(|source| file.unusable(source))?;
+        let position = known.filter(holds).unwrap_or(Position::START);
+        if known != Some(position) {
+            file.write(&position)?;
+        }
+        Ok((file, position))
+    }
+
+    pub(crate) fn write(&self, position: &Position) -> Result<(), SinkError> {
+        position.write(&self.0).map_err(|source| self.unusable(source))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn unusable(&self, source: io::Error) -> SinkError {
+        SinkError::Position { path: self.0.clone(), source }
+    }
+}
+
 /// Where the sink of this name remembers its position.
-pub(crate) fn file(dir: &Path, name: &str) -> PathBuf {
+fn file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{PREFIX}{name}{SUFFIX}"))
 }
 

@@ -15,7 +15,7 @@ use super::store::{Objects, Store, unusable};
 use super::{Bucket, folder_of};
 use crate::counts::Counts;
 use crate::error::{SinkError, chain};
-use crate::position::{self, Position};
+use crate::position::{Position, PositionFile};
 use crate::sink::Wish;
 
 /// How often the log is looked at.
@@ -29,7 +29,7 @@ pub(crate) struct Copier {
     bucket: Bucket,
     dir: PathBuf,
     /// Where it is remembered what is there.
-    file: PathBuf,
+    file: PositionFile,
     journal: Arc<Journal>,
     counts: Arc<Counts>,
     /// The last record of the last segment up to which all are there, whole and compared.
@@ -56,12 +56,7 @@ impl Copier {
         journal: Arc<Journal>,
         counts: Arc<Counts>,
     ) -> Result<Self, SinkError> {
-        let file = position::file(dir, counts.sink);
-        let unusable = |source| SinkError::Position { path: file.clone(), source };
-        let known = Position::read(&file).map_err(unusable)?;
-        let kept = known.filter(|known| is_of(known, dir)).unwrap_or(Position::START);
-        // From now on records are kept for it.
-        kept.write(&file).map_err(unusable)?;
+        let (file, kept) = PositionFile::open(dir, counts.sink, |known| is_of(known, dir))?;
         let (dir, kept) = (dir.to_owned(), kept.seq);
         counts.reached(kept);
         Ok(Self { bucket, dir, file, journal, counts, kept, reached: kept })
@@ -180,8 +175,7 @@ impl Copier {
         let place = Place { segment: next, offset: 0 };
         let hash = place.read(&self.dir)?.prev;
         let position = Position { place, seq: next - 1, hash };
-        let written = position.write(&self.file);
-        written.map_err(|source| SinkError::Position { path: self.file.clone(), source })?;
+        self.file.write(&position)?;
         self.kept = position.seq;
         self.reach(self.kept);
         Ok(())
