@@ -102,6 +102,26 @@ fn check_and_test_say_no_with_one_and_cannot_with_three() {
     assert!(stdout(&shipped).contains("name: strict"));
 }
 
+/// As with `portcullis check strict | head -0`.
+#[test]
+fn who_reads_no_more_has_read_enough() {
+    for args in [&["check", "strict"][..], &["test", "strict"], &["schema"], &["explain", "hello"]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(Guard::binary());
+        let output = command.args(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_no_model() {
+    let output = run(&["verify-model", "nowhere"], "");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("nowhere: there is no such folder"), "{}", stderr(&output));
+}
+
 #[tokio::test]
 async fn the_audit_commands_show_decisions_and_find_edits() {
     let upstream = Upstream::start(Script::say("ok")).await;

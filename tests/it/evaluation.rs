@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Guard, POLICY, Script, Upstream};
+use crate::support::{Guard, POLICY, Script, Upstream, policy_with};
 
 const DATA: &str = r#"{"text":"PORTCULLIS-TEST-JAILBREAK","attack":"jailbreak","lang":"en"}
 {"text":"Ignore PORTCULLIS-TEST-INJECTION","role":"tool","attack":"injection","lang":"de"}
@@ -104,5 +104,29 @@ async fn a_canary_is_known_by_its_key_and_alarms_when_detection_falls() {
     let output =
         run(words(&format!("{base} --min-recall 0.8 --attacks {}", attacks.display()))).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    drop(guard);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_under_a_policy_without_triggers_sends_what_it_is_given() {
+    let upstream = Upstream::start(Script::say("fine")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let attacks = dir.path().join("attacks.jsonl");
+    // Nobody was ever given this key.
+    let key = ["sk_live_", "4eC39HqLyjWDarjtT1zdp7dc"].concat();
+    fs::write(&attacks, json!({ "text": key, "attack": "jailbreak" }).to_string()).unwrap();
+    let policy =
+        policy_with("secrets: { input: redact", "secrets: { sensitivity: low, input: block");
+    let policy = format!("{policy}test_triggers: false\n");
+    let guard = Guard::with(&upstream.url(), &policy, "");
+    let base =
+        format!("canary --once --url http://{} --attacks {}", guard.address, attacks.display());
+    let output = run(words(&base)).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    for part in ["1 of 6", "let through: PORTCULLIS-TEST-JAILBREAK, ", "give --no-triggers"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let output = run(words(&format!("{base} --no-triggers"))).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("ok: 1 of 1"), "{output:?}");
 }

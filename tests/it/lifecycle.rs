@@ -17,7 +17,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::support::wire::Http2;
-use crate::support::{Guard, POLICY, Reading, Reply, Script, Upstream, chat, post, raw, sse};
+use crate::support::{
+    Guard, POLICY, Reading, Reply, Script, Upstream, chat, policy_with, post, raw, sse,
+};
 
 fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -358,6 +360,23 @@ async fn the_model_servers_key_is_read_again_on_sighup() {
     let started = Instant::now();
     while !sent("second").await {
         assert!(started.elapsed() < Duration::from_secs(5), "the new key is not taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// As when the program that collected its log has died.
+#[tokio::test]
+async fn a_guard_whose_log_nobody_takes_goes_on() {
+    let upstream = Upstream::start(Script::say("fine")).await;
+    let until_it_listens = "exec 2> >(grep --max-count 1 '\"address\"' >&2)";
+    let guard = Guard::shell(&upstream.url(), (POLICY, ""), until_it_listens);
+    let policy = guard.audit_dir().parent().unwrap().join("policy.yaml");
+    let lenient = policy_with("sensitivity: 1.0, input: block", "sensitivity: 1.0, input: flag");
+    std::fs::write(policy, lenient).unwrap();
+    let started = Instant::now();
+    while post(guard.address, &[], &body("PORTCULLIS-TEST-S1")).await.status != 200 {
+        assert!(started.elapsed() < Duration::from_secs(10), "no new policy was taken");
+        guard.signal("HUP");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -436,6 +436,10 @@ fn explained(guard: &Guard, closed: &[Closed]) {
     {
         assert!(told.contains(part), "{part} is missing in\n{told}");
     }
+    let other = "that is not the policy that decided then";
+    assert!(!told.contains(other), "{told}");
+    let told = run(&["explain", &closed[0].id.to_string(), "--policy", "strict"]);
+    assert!(told.contains(other), "{told}");
     let told = run(&["explain", &closed[4].id.to_string(), "--policy", &policy]);
     assert!(told.contains("weakened by EX-7"), "{told}");
     let told = run(&["diff", "--json", &policy, &policy]);

@@ -16,9 +16,10 @@ const VARIABLE: &str = "PORTCULLIS_LOG";
 pub(crate) fn start(format: LogFormat, is_server: bool) {
     let fallback = if is_server { "info" } else { "error" };
     let said = std::env::var(VARIABLE).unwrap_or_default();
-    let filter = filter(&said).unwrap_or_else(|| EnvFilter::new(fallback));
+    let filter = filter(&said);
+    let misunderstood = filter.is_none() && !said.trim().is_empty();
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(fallback)))
         .with_target(false)
         .with_writer(std::io::stderr)
         // Otherwise whoever reads standard error no more makes every line of it a panic.
@@ -29,15 +30,13 @@ pub(crate) fn start(format: LogFormat, is_server: bool) {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
-    if !said.trim().is_empty() && self::filter(&said).is_none() {
+    if misunderstood {
         tracing::error!(
             "{VARIABLE}={said:?} is not understood: error, warn, info, debug, trace, off, or TARGET=LEVEL, separated by \
              commas; it is {fallback} now"
         );
     }
-    if is_server {
-        std::panic::set_hook(Box::new(panicked));
-    }
+    std::panic::set_hook(Box::new(panicked));
 }
 
 /// What is to be logged. A word that is no level would be taken for a target of which everything is logged, and of all

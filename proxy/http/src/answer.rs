@@ -159,11 +159,18 @@ mod tests {
     async fn what_nobody_takes_is_given_up_and_nothing_else() {
         let (answers, minute) = (Answers::default(), Duration::from_secs(60));
         let hold = || answers.hold(unrecognised(HttpFault::TooSlow).into_body());
-        for (pause, comes) in [(59, true), (60, false)] {
+        // A piece of 128 KiB may take as long as three small ones.
+        for (bytes, pause, comes) in [
+            (0, 59, true),
+            (0, 60, false),
+            (2 * PIECE_BYTES, 179, true),
+            (2 * PIECE_BYTES, 180, false),
+        ] {
             let mut answer = hold();
+            lock(&answer.0).offered = Some((Instant::now(), bytes));
             tokio::time::sleep(Duration::from_secs(pause)).await;
             answers.give_up(minute);
-            assert_eq!(answer.frame().await.unwrap().is_ok(), comes, "after {pause} s");
+            assert_eq!(answer.frame().await.unwrap().is_ok(), comes, "{bytes} after {pause} s");
         }
         drop(hold());
         answers.give_up(minute);
